@@ -1,0 +1,88 @@
+package balancer
+
+import "time"
+
+// Lease is the right to one connection to one endpoint. It is a small value without an owner of its own: hand it on, but
+// call Done on one copy only. The zero Lease belongs to no endpoint, and reporting on it does nothing.
+type Lease struct {
+	node     *node
+	ejection uint32 // the ejection that this connection may end; 0 if the endpoint was healthy when picked
+	done     bool
+}
+
+// Outcome is how a connection ended, as far as its endpoint is concerned.
+type Outcome uint8
+
+const (
+	// Served: the endpoint did its part, whoever closed first.
+	Served Outcome = iota
+	// ConnectFailed: no connection came about (dial, TLS handshake). Counts against the endpoint.
+	ConnectFailed
+	// Refused: the endpoint accepted the connection but would not serve it. Counts against the endpoint.
+	Refused
+	// Broken: an established connection ended in an error. It says nothing about whether the endpoint takes new ones.
+	Broken
+)
+
+func (o Outcome) String() string {
+	switch o {
+	case Served:
+		return "served"
+	case ConnectFailed:
+		return "connect failed"
+	case Refused:
+		return "refused"
+	case Broken:
+		return "broken"
+	}
+	return "unknown outcome"
+}
+
+// Addr is the endpoint's address. It stays valid after Done.
+func (l *Lease) Addr() string {
+	if l.node == nil {
+		return ""
+	}
+	return l.node.addr
+}
+
+// ID is what [PickInfo].Avoid takes to keep the next pick away from this endpoint. It stays valid after Done.
+func (l *Lease) ID() NodeID {
+	if l.node == nil {
+		return 0
+	}
+	return l.node.id
+}
+
+// Established reports that the endpoint took the connection, and how long that took: it is the success that brings an
+// ejected endpoint back. It is separate from Done because an MQTT connection lives for days, far too long to wait with
+// the good news. Done is still owed.
+func (l *Lease) Established(took time.Duration) {
+	if l.node == nil {
+		return
+	}
+	l.node.connect.Store(int64(took))
+	l.node.succeed(l.ejection)
+}
+
+// Done gives the connection's place back and reports how it ended; exactly once per Pick. Repeating it on the same
+// variable does nothing; on a copy it would give back a place twice.
+func (l *Lease) Done(o Outcome) {
+	l.DoneError(o, nil)
+}
+
+// DoneError is Done with the error that an operator is to read as the reason in Status.
+func (l *Lease) DoneError(o Outcome, err error) {
+	if l.node == nil || l.done {
+		return
+	}
+	l.done = true
+	// Health first: once the place is free, the next pick should already know.
+	switch o {
+	case ConnectFailed, Refused:
+		l.node.fail(o, err)
+	case Served:
+		l.node.succeed(l.ejection)
+	}
+	l.node.release()
+}

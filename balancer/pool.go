@@ -1,0 +1,170 @@
+package balancer
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Pool is the endpoints of one upstream. All methods may be called at once from any goroutine.
+type Pool struct {
+	name    string
+	started time.Time // origin of all times within the pool
+	current atomic.Pointer[snapshot]
+
+	// How far each tier's rotation has come. Here rather than in the pickers, so that frequent updates do not start
+	// every rotation at the first endpoint again.
+	turns [2]atomic.Uint64
+
+	mu     sync.Mutex // serializes the building of snapshots
+	known  map[string]*node
+	lastID NodeID
+}
+
+// PickInfo is what a policy may take into account for one connection. The zero value asks for any endpoint.
+type PickInfo struct {
+	Key   uint64   // reserved for policies that hash; 0 means none; the present policies ignore it
+	Avoid []NodeID // endpoints already tried for this connection, never picked again; read only during Pick
+}
+
+// NodeID tells the endpoints of one pool apart. It is never 0, and not used again for another endpoint.
+type NodeID uint64
+
+// New returns an empty pool. The name is that of the upstream.
+func New(name string, o Options) *Pool {
+	p := &Pool{name: name, started: time.Now(), known: make(map[string]*node)}
+	for i := range p.turns {
+		p.turns[i].Store(uint64(rand.Uint32())) // edges started together should not all begin with the same endpoint
+	}
+	p.current.Store(newSnapshot(p, o.withDefaults(), nil))
+	return p
+}
+
+// Pick chooses an endpoint and reserves one connection to it: the caller owes one [Lease.Done]. The error is
+// ErrNoEndpoint.
+func (p *Pool) Pick(info PickInfo) (Lease, error) {
+	n := p.current.Load().pick(query{PickInfo: info, pool: p})
+	if n == nil {
+		return Lease{}, ErrNoEndpoint
+	}
+	n.connects.Add(1)
+	if len(info.Avoid) > 0 {
+		n.retries.Add(1)
+	}
+	l := Lease{node: n}
+	if n.retryAt.Load() != 0 {
+		l.ejection = n.ejections.Load()
+	}
+	return l, nil
+}
+
+// Ready reports whether the pool knows any endpoint.
+func (p *Pool) Ready() bool {
+	return len(p.current.Load().members) > 0
+}
+
+// Update replaces the set of endpoints. Connections, counters and health of an endpoint with the same Addr survive;
+// of several with one Addr the first counts. A departed endpoint leaves Status and the metrics at once; leases on it stay
+// valid, and it is remembered while it has connections (so that MaxConnections holds when it returns) or is drained by
+// hand.
+func (p *Pool) Update(endpoints []Endpoint) {
+	p.mu.Lock()
+	members := make([]member, 0, len(endpoints))
+	present := make(map[string]bool, len(endpoints))
+	for _, e := range endpoints {
+		if present[e.Addr] {
+			continue
+		}
+		present[e.Addr] = true
+		e.Weight = max(e.Weight, 1)
+		n := p.known[e.Addr]
+		if n == nil {
+			p.lastID++
+			n = &node{id: p.lastID, addr: e.Addr, pool: p}
+			p.known[e.Addr] = n
+		}
+		n.limit.Store(int64(max(e.MaxConnections, 0)))
+		members = append(members, member{node: n, Endpoint: e})
+	}
+	for addr, n := range p.known {
+		if present[addr] {
+			n.present.Store(true)
+			continue
+		}
+		n.present.Store(false)
+		n.reinstate(0) // what was true before it left need not be when it returns
+		if n.active.Load() == 0 && !n.drained {
+			delete(p.known, addr)
+		}
+	}
+	changes := p.publish(p.current.Load().Options, members)
+	p.mu.Unlock()
+	p.tell(changes)
+}
+
+// Configure replaces the options. Endpoints, their connections, counters and health survive, except that an ejected
+// endpoint comes back when passive health is turned off.
+func (p *Pool) Configure(o Options) {
+	p.mu.Lock()
+	changes := p.publish(o.withDefaults(), p.current.Load().members)
+	p.mu.Unlock()
+	p.tell(changes)
+}
+
+// SetDraining stops (or allows again) new connections to an endpoint; existing ones stay. It holds until undone, also
+// when the endpoint leaves and returns. The error wraps ErrUnknownEndpoint.
+func (p *Pool) SetDraining(addr string, on bool) error {
+	p.mu.Lock()
+	n := p.known[addr]
+	if n == nil || !n.present.Load() && !n.drained {
+		p.mu.Unlock()
+		return fmt.Errorf("upstream %q has no endpoint %q: %w; `mqedge status` lists them", p.name, addr, ErrUnknownEndpoint)
+	}
+	n.drained = on
+	s := p.current.Load()
+	changes := p.publish(s.Options, s.members)
+	p.mu.Unlock()
+	p.tell(changes)
+	return nil
+}
+
+// publish makes a new snapshot the current one and returns what that changed for ejected endpoints. p.mu is held.
+func (p *Pool) publish(o Options, members []member) []Change {
+	s := newSnapshot(p, o, members)
+	p.current.Store(s)
+
+	var reason string
+	switch {
+	case o.MaxFails == 0:
+		reason = "passive health was turned off"
+	case s.alone:
+		reason = "it is the only endpoint left"
+	default:
+		return nil
+	}
+	var changes []Change
+	for _, m := range s.members {
+		if m.node.reinstate(0) {
+			changes = append(changes, Change{p.name, m.Addr, true, reason})
+		}
+	}
+	return changes
+}
+
+// tell calls OnChange. No lock may be held.
+func (p *Pool) tell(changes []Change) {
+	onChange := p.current.Load().OnChange
+	if onChange == nil {
+		return
+	}
+	for _, c := range changes {
+		onChange(c)
+	}
+}
+
+// now is the time since the pool was made: monotonic, and small enough for an atomic.
+func (p *Pool) now() time.Duration {
+	return time.Since(p.started)
+}

@@ -1,0 +1,78 @@
+package balancer
+
+// snapshot is a pool at one moment. It is immutable; only the nodes it points to change.
+type snapshot struct {
+	Options
+	members []member // in the order of Update
+	tiers   []tier   // those without a candidate left out; primary before backup
+	alone   bool     // the pool has one endpoint
+}
+
+// member is a node with what may differ from one snapshot to the next.
+type member struct {
+	Endpoint
+	node     *node
+	draining bool
+}
+
+// tier is a set of candidates that is asked only when those before it have nobody.
+type tier struct {
+	candidates []candidate
+	picker     picker
+}
+
+// newSnapshot takes Draining anew from the nodes. p.mu is held, or p not yet shared.
+func newSnapshot(p *Pool, o Options, members []member) *snapshot {
+	s := &snapshot{Options: o, members: make([]member, len(members)), alone: len(members) == 1}
+	var primary, backup []candidate
+	for i, m := range members {
+		m.draining = m.node.drained
+		s.members[i] = m
+		c := candidate{node: m.node, weight: m.Weight}
+		switch {
+		case m.draining:
+		case m.Backup:
+			backup = append(backup, c)
+		default:
+			primary = append(primary, c)
+		}
+	}
+	for i, candidates := range [][]candidate{primary, backup} {
+		if len(candidates) > 0 {
+			s.tiers = append(s.tiers, tier{candidates, newPicker(o.Policy, candidates, &p.turns[i])})
+		}
+	}
+	return s
+}
+
+// pick reserves a connection on a node, or returns nil.
+func (s *snapshot) pick(q query) *node {
+	q.snapshot = s
+	for _, t := range s.tiers {
+		if n := t.picker.pick(q); n != nil {
+			return n
+		}
+	}
+	if !s.allEjected() {
+		return nil
+	}
+	q.ejectedToo = true
+	for _, t := range s.tiers {
+		if n := q.takeAny(t.candidates); n != nil {
+			return n
+		}
+	}
+	return nil
+}
+
+// allEjected reports whether no endpoint but ejected and drained ones is left.
+func (s *snapshot) allEjected() bool {
+	for _, t := range s.tiers {
+		for _, c := range t.candidates {
+			if c.node.retryAt.Load() == 0 {
+				return false
+			}
+		}
+	}
+	return true
+}
