@@ -1,0 +1,254 @@
+package admin
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/pprof"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"gopkg.in/yaml.v3"
+)
+
+// defaultConnections bounds a list of connections for which no limit was asked.
+const defaultConnections = 1000
+
+const index = `mqedge admin address
+
+GET  /metrics                      Prometheus
+GET  /livez                        200 while the process runs
+GET  /readyz                       200 while it takes connections, else 503 and why
+GET  /api/v1/listeners
+GET  /api/v1/upstreams
+GET  /api/v1/members
+GET  /api/v1/certificates
+GET  /api/v1/connections           ?client_id=X &listener=NAME &limit=N (1000)
+DELETE /api/v1/connections         ?client_id=X
+GET  /api/v1/config
+GET  /api/v1/version
+POST /api/v1/reload
+POST /api/v1/upstreams/NAME/endpoints/ADDR/drain
+POST /api/v1/upstreams/NAME/endpoints/ADDR/enable
+GET  /debug/pprof/                 on loopback only
+`
+
+// methods are the handlers of one path. GET answers HEAD too; any method but GET changes something.
+type methods map[string]http.HandlerFunc
+
+// handler is every route; loopback says whether the server is bound to it.
+func (s *Server) handler(loopback bool) http.Handler {
+	g := newGuard(loopback, s.o.TokenFile)
+	mux := http.NewServeMux()
+	route := func(pattern string, m methods) { mux.Handle(pattern, s.dispatch(g, m)) }
+	list := func(pattern string, snapshot func() any) {
+		route(pattern, methods{http.MethodGet: func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, snapshot()) }})
+	}
+	src := s.o.Source
+
+	route("/{$}", methods{http.MethodGet: func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, index) }})
+	route("/livez", methods{http.MethodGet: func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") }})
+	route("/readyz", methods{http.MethodGet: s.ready})
+	route("/metrics", methods{http.MethodGet: promhttp.HandlerFor(s.o.Gatherer, promhttp.HandlerOpts{
+		ErrorHandling:       promhttp.ContinueOnError,
+		ErrorLog:            slog.NewLogLogger(s.o.Logger.Handler(), slog.LevelWarn),
+		MaxRequestsInFlight: 4,
+	}).ServeHTTP})
+
+	list("/api/v1/listeners", func() any { return orEmpty(src.Listeners()) })
+	list("/api/v1/upstreams", func() any { return orEmpty(src.Upstreams()) })
+	list("/api/v1/members", func() any { return []struct{}{} })
+	list("/api/v1/certificates", func() any { return orEmpty(src.Certificates()) })
+	list("/api/v1/version", func() any { return s.o.Version })
+	route("/api/v1/config", methods{http.MethodGet: s.config})
+	route("/api/v1/connections", methods{http.MethodGet: s.connections, http.MethodDelete: s.kick})
+	route("/api/v1/reload", methods{http.MethodPost: s.reload})
+	route("/api/v1/upstreams/{upstream}/endpoints/{endpoint}/drain", methods{http.MethodPost: s.drain(true)})
+	route("/api/v1/upstreams/{upstream}/endpoints/{endpoint}/enable", methods{http.MethodPost: s.drain(false)})
+
+	for path, h := range map[string]http.HandlerFunc{
+		"": pprof.Index, "cmdline": pprof.Cmdline, "profile": pprof.Profile, "symbol": pprof.Symbol, "trace": pprof.Trace,
+	} {
+		route("/debug/pprof/"+path, methods{http.MethodGet: func(w http.ResponseWriter, r *http.Request) {
+			if no := g.profile(r); no != nil {
+				fail(w, no.status, no.text)
+				return
+			}
+			h(w, r)
+		}})
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		fail(w, http.StatusNotFound, fmt.Sprintf("there is nothing at %.200s: GET / lists what there is", r.URL.Path))
+	})
+	return mux
+}
+
+// dispatch picks the handler by method and lets a changing one run only when the guard allows it.
+func (s *Server) dispatch(g *guard, m methods) http.Handler {
+	allowed := make([]string, 0, len(m)+1)
+	for method := range m {
+		allowed = append(allowed, method)
+		if method == http.MethodGet {
+			allowed = append(allowed, http.MethodHead)
+		}
+	}
+	slices.Sort(allowed)
+	allow := strings.Join(allowed, ", ")
+
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		method := r.Method
+		if method == http.MethodHead {
+			method = http.MethodGet
+		}
+		h, ok := m[method]
+		if !ok {
+			w.Header().Set("Allow", allow)
+			fail(w, http.StatusMethodNotAllowed, fmt.Sprintf("%.20s is not for this path: it takes %s", r.Method, allow))
+			return
+		}
+		if method != http.MethodGet {
+			no, err := g.change(r)
+			if err != nil {
+				s.o.Logger.Error("admin: a changing call cannot be authorized", "error", err)
+				fail(w, http.StatusInternalServerError, "the token file cannot be used: the log says why")
+				return
+			}
+			if no != nil {
+				if no.status == http.StatusUnauthorized {
+					w.Header().Set("WWW-Authenticate", "Bearer")
+				}
+				fail(w, no.status, no.text)
+				return
+			}
+			s.o.Logger.Info("admin: changing call", "method", r.Method, "path", r.URL.RequestURI(), "peer", r.RemoteAddr)
+		}
+		h(w, r)
+	})
+}
+
+func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
+	if ok, why := s.o.Source.Ready(); !ok {
+		plain(w, http.StatusServiceUnavailable, why+"\n")
+		return
+	}
+	plain(w, http.StatusOK, "ready\n")
+}
+
+func (s *Server) config(w http.ResponseWriter, _ *http.Request) {
+	var tree any
+	if err := yaml.Unmarshal(s.o.Source.Config(), &tree); err != nil {
+		fail(w, http.StatusInternalServerError, fmt.Sprintf("the configuration in effect cannot be read back: %v", err))
+		return
+	}
+	answer(w, http.StatusOK, tree)
+}
+
+func (s *Server) connections(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	filter := ConnectionFilter{ClientID: q.Get("client_id"), Listener: q.Get("listener")}
+	limit := defaultConnections
+	if text := q.Get("limit"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > 1_000_000 {
+			fail(w, http.StatusBadRequest, fmt.Sprintf("limit %.20q: write a number from 1 to 1000000", text))
+			return
+		}
+		limit = n
+	}
+	filter.Limit = limit + 1 // one more tells that there are more
+	found := s.o.Source.Connections(filter)
+	if len(found) > limit {
+		found = found[:limit]
+		w.Header().Set("X-More", "true")
+	}
+	answer(w, http.StatusOK, orEmpty(found))
+}
+
+func (s *Server) kick(w http.ResponseWriter, r *http.Request) {
+	id := r.URL.Query().Get("client_id")
+	if id == "" {
+		fail(w, http.StatusBadRequest, "say which client to disconnect: ?client_id=X")
+		return
+	}
+	answer(w, http.StatusOK, map[string]int{"kicked": s.o.Control.Kick(id)})
+}
+
+func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
+	err := s.o.Control.Reload(r.Context())
+	if err == nil {
+		answer(w, http.StatusOK, map[string]bool{"reloaded": true})
+		return
+	}
+	answer(w, http.StatusUnprocessableEntity, map[string]any{
+		"error":    "the configuration was not loaded; the one in effect stays",
+		"problems": strings.Split(strings.TrimSpace(err.Error()), "\n"),
+	})
+}
+
+func (s *Server) drain(on bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		upstream, endpoint := r.PathValue("upstream"), r.PathValue("endpoint")
+		if missing := unknownEndpoint(s.o.Source.Upstreams(), upstream, endpoint); missing != "" {
+			fail(w, http.StatusNotFound, missing)
+			return
+		}
+		if err := s.o.Control.SetDraining(upstream, endpoint, on); err != nil {
+			fail(w, http.StatusConflict, err.Error())
+			return
+		}
+		answer(w, http.StatusOK, map[string]any{"upstream": upstream, "endpoint": endpoint, "draining": on})
+	}
+}
+
+// unknownEndpoint says which name is wrong and which there are, or nothing.
+func unknownEndpoint(upstreams []Upstream, upstream, endpoint string) string {
+	var names []string
+	for _, u := range upstreams {
+		if u.Name != upstream {
+			names = append(names, u.Name)
+			continue
+		}
+		var addresses []string
+		for _, e := range u.Endpoints {
+			if e.Address == endpoint {
+				return ""
+			}
+			addresses = append(addresses, e.Address)
+		}
+		return fmt.Sprintf("upstream %s has no endpoint %.80q: there are %s", upstream, endpoint, known(addresses))
+	}
+	return fmt.Sprintf("there is no upstream %.80q: there are %s", upstream, known(names))
+}
+
+func known(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
+// answer writes v as JSON. A client that went away is not an error of ours.
+func answer(w http.ResponseWriter, status int, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		fail(w, http.StatusInternalServerError, fmt.Sprintf("the answer is not JSON: %v", err))
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n'))
+}
+
+func fail(w http.ResponseWriter, status int, text string) {
+	answer(w, status, map[string]string{"error": text})
+}
+
+func plain(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(text))
+}

@@ -1,0 +1,124 @@
+package admin
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Listener is one entry of /api/v1/listeners.
+type Listener struct {
+	Name      string            `json:"name"`
+	Addresses []string          `json:"addresses"` // as bound: port 0 is resolved
+	Protocol  string            `json:"protocol"`
+	TLS       bool              `json:"tls"`
+	Upstream  string            `json:"upstream"`
+	Active    int64             `json:"active"`
+	Accepted  uint64            `json:"accepted_total"`
+	Refused   map[string]uint64 `json:"refused"` // by reason
+	Closed    map[string]uint64 `json:"closed"`  // by reason
+	BytesIn   uint64            `json:"bytes_in"`
+	BytesOut  uint64            `json:"bytes_out"`
+
+	// LastRefusal is the latest refusal of a client that did not merely go away, in words.
+	LastRefusal string `json:"last_refusal"`
+}
+
+// Upstream is one entry of /api/v1/upstreams.
+type Upstream struct {
+	Name      string     `json:"name"`
+	Protocol  string     `json:"protocol"`
+	Endpoints []Endpoint `json:"endpoints"`
+}
+
+// Endpoint is one address of an Upstream.
+type Endpoint struct {
+	Address     string `json:"address"`
+	Weight      uint32 `json:"weight"`
+	Source      string `json:"source"` // what it was learned from: static, dns, gossip, ...
+	Up          bool   `json:"up"`
+	Draining    bool   `json:"draining"`
+	Ejected     bool   `json:"ejected"`
+	Reason      string `json:"reason"` // why it is not up, is draining or is ejected
+	Connections int64  `json:"connections"`
+	Connects    uint64 `json:"connects_total"`
+	Failures    uint64 `json:"failures_total"`
+}
+
+// Certificate is one entry of /api/v1/certificates.
+type Certificate struct {
+	File      string    `json:"file"`
+	Listeners []string  `json:"listeners"`
+	Names     []string  `json:"names"` // DNS names and IP addresses it is for
+	Issuer    string    `json:"issuer"`
+	NotBefore time.Time `json:"not_before"`
+	NotAfter  time.Time `json:"not_after"`
+	Error     string    `json:"error"` // why a newer file was not taken; the rest describes what is in use
+}
+
+// Connection is one entry of /api/v1/connections.
+type Connection struct {
+	ID          uint64    `json:"id"`
+	Listener    string    `json:"listener"`
+	Client      string    `json:"client"` // the real client, from a PROXY header where one was trusted
+	Peer        string    `json:"peer"`   // the peer of the TCP connection
+	ClientID    string    `json:"client_id"`
+	Username    string    `json:"username"`
+	MQTTVersion string    `json:"mqtt_version"`
+	Keepalive   uint16    `json:"keepalive"` // seconds
+	ServerName  string    `json:"server_name"`
+	Endpoint    string    `json:"endpoint"`
+	Since       time.Time `json:"since"`
+	BytesIn     uint64    `json:"bytes_in"`
+	BytesOut    uint64    `json:"bytes_out"`
+}
+
+// Version is the answer of /api/v1/version.
+type Version struct {
+	Version string    `json:"version"`
+	Commit  string    `json:"commit"`
+	Go      string    `json:"go"`
+	Started time.Time `json:"started"` // when this process did
+}
+
+// ConnectionFilter selects connections. Its zero value selects all of them.
+type ConnectionFilter struct {
+	ClientID string
+	Listener string
+	Limit    int // 0 = no limit
+}
+
+// The API promises lists and objects where there is nothing in them, never null.
+
+// MarshalJSON implements json.Marshaler.
+func (l Listener) MarshalJSON() ([]byte, error) {
+	type plain Listener
+	l.Addresses = orEmpty(l.Addresses)
+	if l.Refused == nil {
+		l.Refused = map[string]uint64{}
+	}
+	if l.Closed == nil {
+		l.Closed = map[string]uint64{}
+	}
+	return json.Marshal(plain(l))
+}
+
+// MarshalJSON implements json.Marshaler.
+func (u Upstream) MarshalJSON() ([]byte, error) {
+	type plain Upstream
+	u.Endpoints = orEmpty(u.Endpoints)
+	return json.Marshal(plain(u))
+}
+
+// MarshalJSON implements json.Marshaler.
+func (c Certificate) MarshalJSON() ([]byte, error) {
+	type plain Certificate
+	c.Listeners, c.Names = orEmpty(c.Listeners), orEmpty(c.Names)
+	return json.Marshal(plain(c))
+}
+
+func orEmpty[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
+}
