@@ -1,0 +1,77 @@
+package report_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/mqedge/mqedge/bench/report"
+)
+
+func example() report.Report {
+	rounds := func(values ...float64) (all []report.Measurement) {
+		for _, v := range values {
+			all = append(all, report.Measurement{Value: v, P50: 100, P99: 900, LateP99: 40, LoadCPU: 0.4, SinkCPU: 0.2, ProxyCPU: 0.3})
+		}
+		return all
+	}
+	marked := rounds(10, 22, 9)
+	marked[1].Remark("lost %d of %d messages", 3, 1000)
+	marked[2].Repeats = 2
+	broken := rounds(1, 1, 1)
+	broken[2] = report.Measurement{Failed: "it ended at once"}
+	return report.Report{
+		Host:    report.Host{CPU: "a CPU", Cores: 2, Kernel: "6.1", Go: "go1.26"},
+		Peers:   map[string]string{"nginx": "nginx/1.22.1"},
+		Missing: []string{"haproxy does not run"},
+		Scenarios: []report.Scenario{{Name: "msg", Title: "CPU per message", Unit: "µs", Rows: []report.Row{
+			{Peer: "nginx", Rounds: rounds(20, 40, 20)},
+			{Peer: "mqedge", Rounds: marked},
+			{Peer: "haproxy", Rounds: broken},
+			{Peer: "gone", Rounds: []report.Measurement{{Failed: "no such file"}}},
+		}}},
+	}
+}
+
+func TestATableShowsSpreadRatiosAndEveryDoubt(t *testing.T) {
+	var b strings.Builder
+	if err := example().Markdown(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"| proxy | min | median µs | max | / nginx | / haproxy | p50 µs | p99 µs | rounds |",
+		"| nginx | 20.00 | **20.00** | 40.00 | 1.00 | 30.00 | 100 | 900 | 3 |",
+		"| mqedge | 9.00 | **10.00** | 22.00 | 0.50 | 16.00 | 100 | 900 | 3, 1 marked, 2 repeated |",
+		"| haproxy | 1.00 | **1.00** | 1.00 | 0.04 | 1.00 | 100 | 900 | 2 of 3 |",
+		"| gone | – | – | – | – | – | – | – | 0 of 1 |",
+		"- mqedge, round 2, marked: lost 3 of 1000 messages",
+		"- haproxy, round 3, failed: it ended at once",
+		"- left out: haproxy does not run",
+		"generator late by 40 µs (p99); of one core the generator used 40 %, the sink 20 %, a proxy 30 %",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("missing: %s\nin:\n%s", want, b.String())
+		}
+	}
+}
+
+func TestAReportSurvivesJSON(t *testing.T) {
+	raw, err := json.Marshal(example())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back report.Report
+	if err := json.Unmarshal(raw, &back); err != nil {
+		t.Fatal(err)
+	}
+	var want, got strings.Builder
+	if err := example().Markdown(&want); err != nil {
+		t.Fatal(err)
+	}
+	if err := back.Markdown(&got); err != nil {
+		t.Fatal(err)
+	}
+	if got.String() != want.String() {
+		t.Errorf("after JSON:\n%s\nwant:\n%s", got.String(), want.String())
+	}
+}

@@ -1,0 +1,173 @@
+package sink
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"github.com/pires/go-proxyproto"
+
+	"github.com/mqedge/mqedge/bench/mqtt"
+)
+
+// Stats are what the sink has seen so far.
+type Stats struct {
+	Connections   int64 `json:"connections"`    // that sent a CONNECT
+	WithoutHeader int64 `json:"without_header"` // of these, those without a PROXY header
+	Publishes     int64 `json:"publishes"`
+	Malformed     int64 `json:"malformed"` // connections ended for bytes that are not MQTT, or not a header
+}
+
+// Sink is a set of listening endpoints.
+type Sink struct {
+	listeners []net.Listener
+	wg        sync.WaitGroup
+
+	mu     sync.Mutex
+	conns  map[net.Conn]struct{}
+	closed bool
+
+	connections, withoutHeader, publishes, malformed atomic.Int64
+}
+
+// Listen opens the addresses and serves them until Close.
+func Listen(addrs ...string) (*Sink, error) {
+	s := &Sink{conns: make(map[net.Conn]struct{})}
+	for _, addr := range addrs {
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			s.Close()
+			return nil, fmt.Errorf("sink: %w", err)
+		}
+		s.listeners = append(s.listeners, l)
+		s.wg.Go(func() { s.accept(l) })
+	}
+	return s, nil
+}
+
+// Addrs are the addresses in the order of Listen, with the ports they got.
+func (s *Sink) Addrs() []string {
+	var addrs []string
+	for _, l := range s.listeners {
+		addrs = append(addrs, l.Addr().String())
+	}
+	return addrs
+}
+
+// Stats may be called at any time.
+func (s *Sink) Stats() Stats {
+	return Stats{
+		Connections:   s.connections.Load(),
+		WithoutHeader: s.withoutHeader.Load(),
+		Publishes:     s.publishes.Load(),
+		Malformed:     s.malformed.Load(),
+	}
+}
+
+// Close ends all connections and returns when nothing runs any more.
+func (s *Sink) Close() {
+	s.mu.Lock()
+	s.closed = true
+	for _, l := range s.listeners {
+		_ = l.Close()
+	}
+	for c := range s.conns {
+		_ = c.Close()
+	}
+	s.mu.Unlock()
+	s.wg.Wait()
+}
+
+func (s *Sink) accept(l net.Listener) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		if !s.admit(c) {
+			_ = c.Close()
+			return
+		}
+		s.wg.Go(func() {
+			s.serve(c)
+			s.mu.Lock()
+			delete(s.conns, c)
+			s.mu.Unlock()
+			_ = c.Close()
+		})
+	}
+}
+
+func (s *Sink) admit(c net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.conns[c] = struct{}{}
+	return true
+}
+
+func (s *Sink) serve(c net.Conn) {
+	r := bufio.NewReader(c)
+	_, err := proxyproto.Read(r)
+	headless := errors.Is(err, proxyproto.ErrNoProxyProtocol)
+	if err != nil && !headless {
+		s.count(err)
+		return
+	}
+	packets := mqtt.NewReader(r)
+	if _, err := packets.Expect(mqtt.Connect); err != nil {
+		s.count(err)
+		return
+	}
+	s.connections.Add(1)
+	if headless {
+		s.withoutHeader.Add(1)
+	}
+	s.count(s.answer(c, packets, mqtt.AppendConnack(nil)))
+}
+
+// answer writes out and the answer to each packet, in one write for all packets that came together.
+func (s *Sink) answer(c net.Conn, packets *mqtt.Reader, out []byte) error {
+	for {
+		if !packets.Buffered() && len(out) > 0 {
+			if _, err := c.Write(out); err != nil {
+				return err
+			}
+			out = out[:0]
+		}
+		p, err := packets.Next()
+		if err != nil {
+			return err
+		}
+		switch p.Type() {
+		case mqtt.Publish:
+			s.publishes.Add(1)
+			qos, id, _, err := p.Publish()
+			if err != nil {
+				return err
+			}
+			if qos == 0 {
+				out = append(out, p.Raw...)
+			} else {
+				out = mqtt.AppendPuback(out, id)
+			}
+		case mqtt.Pingreq:
+			out = mqtt.AppendPingresp(out)
+		}
+	}
+}
+
+// count tells bytes that make no sense from a connection that merely ended, as those of a readiness check do.
+func (s *Sink) count(err error) {
+	var network net.Error
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &network) {
+		return
+	}
+	s.malformed.Add(1)
+}
