@@ -75,7 +75,7 @@ type Connection struct {
 // Version is the answer of /api/v1/version.
 type Version struct {
 	Version string    `json:"version"`
-	Commit  string    `json:"commit"`
+	Commit  string    `json:"commit"` // "" when the build recorded none
 	Go      string    `json:"go"`
 	Started time.Time `json:"started"` // when this process did
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"time"
 )
@@ -28,6 +29,7 @@ type CertificateStatus struct {
 	KeyFile   string    `json:"key_file"`
 	Subject   string    `json:"subject"`
 	DNSNames  []string  `json:"dns_names"` // the names it is chosen by
+	Addresses []string  `json:"addresses"` // the IP addresses it is good for
 	Issuer    string    `json:"issuer"`
 	Serial    string    `json:"serial"` // hexadecimal
 	NotBefore time.Time `json:"not_before"`
@@ -54,12 +56,21 @@ func describe(pair KeyPair, cert *tls.Certificate) CertificateStatus {
 		KeyFile:   pair.KeyFile,
 		Subject:   cert.Leaf.Subject.String(),
 		DNSNames:  names(cert.Leaf),
+		Addresses: addresses(cert.Leaf),
 		Issuer:    cert.Leaf.Issuer.String(),
 		Serial:    fmt.Sprintf("%x", cert.Leaf.SerialNumber),
 		NotBefore: cert.Leaf.NotBefore,
 		NotAfter:  cert.Leaf.NotAfter,
 		KeyType:   keyType(cert.Leaf.PublicKey),
 	}
+}
+
+func addresses(leaf *x509.Certificate) []string {
+	all := []string{} // [] rather than null in JSON
+	for _, ip := range leaf.IPAddresses {
+		all = append(all, ip.String())
+	}
+	return all
 }
 
 func keyType(public any) string {

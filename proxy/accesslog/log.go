@@ -62,7 +62,7 @@ func Open(path string, o Options) (*Log, error) {
 	}
 	out, err := openFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("access log: %w", err)
+		return nil, err
 	}
 	return &Log{
 		path: path, format: o.Format, logger: o.Logger, bound: o.Buffer, out: out,
@@ -113,7 +113,7 @@ func (l *Log) Reopen() error {
 	}
 	f, err := openFile(l.path)
 	if err != nil {
-		return fmt.Errorf("access log: reopen: %w; lines still go to the file that was open before", err)
+		return fmt.Errorf("reopen the access log: %w; lines still go to the file that was open before", err)
 	}
 	l.mu.Lock()
 	superseded := l.next

@@ -41,13 +41,13 @@ func (c *Connect) Version() string {
 
 var (
 	// ErrIncomplete says that the packet goes on after the bytes given.
-	ErrIncomplete = errors.New("mqtt: the CONNECT packet is not complete yet")
+	ErrIncomplete = errors.New("the CONNECT packet is not complete yet")
 	// ErrTooLarge says that the packet announces more than the allowed size.
-	ErrTooLarge = errors.New("mqtt: the CONNECT packet is larger than allowed")
+	ErrTooLarge = errors.New("the CONNECT packet is larger than allowed")
 	// ErrNotConnect says that the bytes do not begin with an MQTT CONNECT.
-	ErrNotConnect = errors.New("mqtt: the first packet is not CONNECT")
+	ErrNotConnect = errors.New("the first packet is not CONNECT")
 	// ErrMalformed says that a CONNECT packet breaks the specification.
-	ErrMalformed = errors.New("mqtt: malformed CONNECT packet")
+	ErrMalformed = errors.New("malformed CONNECT packet")
 )
 
 // packet type 1 with the reserved flags 0 (MQTT 5.0 section 2.1)
