@@ -1,0 +1,130 @@
+package proxy
+
+import (
+	"context"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+)
+
+// park opens n connections that are served and do nothing.
+func park(t *testing.T, r *rig, n int) []*net.TCPConn {
+	t.Helper()
+	out := make([]*net.TCPConn, n)
+	for i := range out {
+		out[i] = r.dial(t)
+		send(t, out[i], []byte("x"))
+		receive(t, out[i], 1)
+	}
+	return out
+}
+
+func TestADrainClosesEvenlyOverTheTime(t *testing.T) {
+	const n, over, slices = 100, 1500 * time.Millisecond, 5
+	e := newEndpoint(t, echo)
+	r := newRig(t, settings(TCP), e.addr)
+	conns := park(t, r, n)
+	start := time.Now()
+	ends := make([]time.Duration, n)
+	var all sync.WaitGroup
+	for i, c := range conns {
+		all.Go(func() {
+			io.Copy(io.Discard, c)
+			ends[i] = time.Since(start)
+		})
+	}
+	Drain(t.Context(), []*Listener{r.Listener}, over, ReasonShutdown)
+	took := time.Since(start)
+	all.Wait()
+	if took < over*9/10 || took > over+time.Second {
+		t.Errorf("took %v, want %v", took, over)
+	}
+	var count [slices]int
+	for _, at := range ends {
+		count[min(int(at*slices/over), slices-1)]++
+	}
+	for i, got := range count {
+		if got < n/slices/4 || got > n/slices*2 {
+			t.Errorf("%d closed in slice %d of %d, want about %d: %v", got, i, slices, n/slices, count)
+		}
+	}
+	r.Wait()
+	if s := r.Stats(); s.Closed[ReasonShutdown] != n {
+		t.Errorf("closed %v", s.Closed)
+	}
+}
+
+func TestADrainReturnsEarlyWhenNoneIsLeft(t *testing.T) {
+	e := newEndpoint(t, echo)
+	r := newRig(t, settings(TCP), e.addr)
+	conns := park(t, r, 10)
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		Drain(t.Context(), []*Listener{r.Listener}, time.Hour, ReasonShutdown)
+	}()
+	for _, c := range conns {
+		c.Close()
+	}
+	select {
+	case <-drained:
+	case <-time.After(patience):
+		t.Fatal("it did not return")
+	}
+}
+
+func TestADrainThatIsCalledOffLeavesTheRest(t *testing.T) {
+	e := newEndpoint(t, echo)
+	r := newRig(t, settings(TCP), e.addr)
+	park(t, r, 10)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	Drain(ctx, []*Listener{r.Listener}, time.Hour, ReasonShutdown)
+	if n := r.Stats().Active; n < 8 {
+		t.Errorf("%d of 10 are left after a moment of an hour", n)
+	}
+}
+
+func TestADrainEndsConnectionsInEveryStage(t *testing.T) {
+	for _, over := range []time.Duration{0, 100 * time.Millisecond} {
+		e := newEndpoint(t, echo)
+		s := trusting(MQTT)
+		s.TLS = serverTLS(t)
+		r := newRig(t, s, e.addr)
+		header := headerOf(t, 1)
+		inHeader, inHandshake, inConnect := r.dial(t), r.dial(t), r.dial(t)
+		send(t, inHeader, header[:10])
+		send(t, inHandshake, header)
+		client := tlsClient(t, &withPrefix{inConnect, header}, clientTLS(t))
+		send(t, client, connect("half", 0)[:5])
+		until(t, "three connections", func() bool { return r.Stats().Active == 3 })
+
+		Drain(t.Context(), []*Listener{r.Listener}, over, ReasonShutdown)
+		receiveEnd(t, inHeader)
+		receiveEnd(t, inHandshake)
+		receiveEnd(t, client)
+		for _, l := range r.lines(t, 3) {
+			if l.Reason != ReasonShutdown || l.Status != 503 {
+				t.Errorf("access log: %+v", l)
+			}
+		}
+		e.wantNoDials(t)
+	}
+}
+
+func TestCloseAllEndsAllAtOnce(t *testing.T) {
+	e := newEndpoint(t, echo)
+	r := newRig(t, settings(TCP), e.addr)
+	conns := park(t, r, 20)
+	CloseAll([]*Listener{r.Listener}, ReasonShutdown)
+	CloseAll([]*Listener{r.Listener}, "another") // the first reason counts
+	for _, c := range conns {
+		receiveEnd(t, c)
+	}
+	r.Wait()
+	if s := r.Stats(); s.Closed[ReasonShutdown] != 20 {
+		t.Errorf("closed %v", s.Closed)
+	}
+}

@@ -1,0 +1,68 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"net/netip"
+	"time"
+
+	"github.com/mqedge/mqedge/balancer"
+)
+
+// Protocol says how much of a client's stream the edge understands.
+type Protocol string
+
+const (
+	// MQTT streams begin with a CONNECT packet, which is read and checked before an endpoint is picked.
+	MQTT Protocol = "mqtt"
+	// MQTTOverWebSocket streams are passed through from the HTTP upgrade on.
+	MQTTOverWebSocket Protocol = "mqtt_ws"
+	// TCP streams are opaque.
+	TCP Protocol = "tcp"
+)
+
+// Upstream is what a connection needs of a pool of endpoints.
+type Upstream interface {
+	Pick(balancer.PickInfo) (balancer.Lease, error)
+}
+
+// Route says where the connections of a listener go, and how.
+type Route struct {
+	Upstream       Upstream
+	SendProxy      byte                                // version of the PROXY header to endpoints: 1, 2, or 0 for none
+	TLS            func(serverName string) *tls.Config // nil = plain TCP to endpoints
+	ConnectTimeout time.Duration                       // for the dial, TLS and the first write together
+	Tries          int                                 // different endpoints tried for one connection; 0 = all
+}
+
+// Settings are what may change while a listener works. A connection keeps those
+// that were in force when it was accepted.
+type Settings struct {
+	Protocol Protocol
+	Route    Route
+
+	TLS              *tls.Config   // nil = plain TCP from clients
+	HandshakeTimeout time.Duration // TLS
+
+	// Trust are the peers that begin with a PROXY header. Nil means that no
+	// peer does; every other peer's header is refused.
+	Trust        []netip.Prefix
+	ProxyTimeout time.Duration // to the whole header
+
+	ConnectTimeout time.Duration // MQTT: to the whole CONNECT packet
+	MaxConnectSize int           // MQTT: bytes of the CONNECT packet
+	IdleTimeout    time.Duration // without bytes; for MQTT only when the client's keep alive is 0
+
+	Allow, Deny         []netip.Prefix // of clients; Deny wins, an empty Allow means all
+	MaxConnections      int            // 0 = no limit
+	MaxConnectionsPerIP int            // 0 = no limit
+}
+
+func contains(prefixes []netip.Prefix, a netip.Addr) bool {
+	a = a.WithZone("") // a prefix has none
+	for _, p := range prefixes {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,125 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Socket is a bound address. It outlives reloads: a new configuration assigns
+// it to a listener again without a moment at which connections are refused.
+type Socket struct {
+	ln     *net.TCPListener
+	owner  atomic.Pointer[Listener]
+	log    *slog.Logger
+	closed chan struct{}
+}
+
+// Bind opens addr, host:port, for listening. The kernel queues connections from
+// now on; they are taken once [Socket.Serve] runs. The backlog is what the host
+// allows (net.core.somaxconn).
+func Bind(addr string, log *slog.Logger) (*Socket, error) {
+	ln, err := Listen(addr)
+	if err != nil {
+		return nil, err
+	}
+	return &Socket{ln: ln, log: log, closed: make(chan struct{})}, nil
+}
+
+// Listen opens addr, host:port. Its errors say what the operator can do.
+//
+// TCP keep-alive probes are off: devices pay for every packet, and MQTT's own
+// keep alive or the idle timeout finds those that are gone.
+func Listen(addr string) (*net.TCPListener, error) {
+	lc := net.ListenConfig{KeepAlive: -1}
+	lc.SetMultipathTCP(false) // an MPTCP socket costs more per byte, and clients that speak it are rare
+	network := "tcp"
+	if ap, err := netip.ParseAddrPort(addr); err == nil && ap.Addr().Is4() {
+		network = "tcp4" // with "tcp", 0.0.0.0 would take IPv6 too
+	}
+	ln, err := lc.Listen(context.Background(), network, addr)
+	if err != nil {
+		return nil, bindError(addr, err)
+	}
+	return ln.(*net.TCPListener), nil
+}
+
+// bindError says what the operator can do about it.
+func bindError(addr string, err error) error {
+	remedy := ""
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		remedy = "another process has this port, or this one has it under another address: see `ss -ltnp`"
+	case errors.Is(err, syscall.EACCES):
+		remedy = "ports below 1024 need CAP_NET_BIND_SERVICE, or net.ipv4.ip_unprivileged_port_start lowered"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		remedy = "this host has no such address: see `ip address`"
+	}
+	var cause error = err
+	var op *net.OpError
+	if errors.As(err, &op) {
+		cause = op.Err
+	}
+	if remedy == "" {
+		return fmt.Errorf("cannot listen on %s: %w", addr, cause)
+	}
+	return fmt.Errorf("cannot listen on %s: %w (%s)", addr, cause, remedy)
+}
+
+// Addr is the address bound, with the port that was chosen for port 0.
+func (s *Socket) Addr() net.Addr { return s.ln.Addr() }
+
+// Assign makes l the listener that gets the connections from now on.
+func (s *Socket) Assign(l *Listener) { s.owner.Store(l) }
+
+// Close stops accepting. Connections that the kernel still queues are reset.
+func (s *Socket) Close() {
+	close(s.closed)
+	s.ln.Close()
+}
+
+// Serve accepts until [Socket.Close]. A listener must be assigned before.
+//
+// When the process is out of files (EMFILE) the connections wait in the
+// kernel's queue; Serve looks again after a pause that grows to a quarter of a
+// second.
+func (s *Socket) Serve() {
+	const firstPause, longestPause, logEvery = 5 * time.Millisecond, 250 * time.Millisecond, 10 * time.Second
+	pause := firstPause
+	var logged time.Time
+	for {
+		tcp, err := s.ln.AcceptTCP()
+		if err == nil {
+			pause = firstPause
+			s.owner.Load().accept(tcp)
+			continue
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if errors.Is(err, syscall.ECONNABORTED) {
+			continue // the client gave up while it waited in the queue
+		}
+		s.owner.Load().acceptErrors.Add(1)
+		if time.Since(logged) >= logEvery {
+			logged = time.Now()
+			remedy := ""
+			if isExhausted(err) {
+				remedy = "raise the limit of open files (LimitNOFILE, ulimit -n): two for each connection"
+			}
+			s.log.Error("cannot accept connections; they wait in the kernel's queue", "address", s.Addr(), "error", err, "remedy", remedy)
+		}
+		select {
+		case <-s.closed:
+			return
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, longestPause)
+	}
+}
