@@ -1,0 +1,242 @@
+package edge
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net"
+	"runtime"
+	"runtime/debug"
+	"slices"
+
+	"github.com/mqedge/mqedge/admin"
+	"github.com/mqedge/mqedge/balancer"
+	"github.com/mqedge/mqedge/configs"
+	"github.com/mqedge/mqedge/proxy"
+)
+
+// adminServer is the admin address of a generation.
+type adminServer struct {
+	config   configs.Admin
+	listener net.Listener
+	serve    *task // nil until commit
+}
+
+// prepareAdmin opens the admin address unless it is the one that is open.
+func (e *Edge) prepareAdmin(c configs.Admin, old *adminServer) (*adminServer, error) {
+	if c.Bind == "" {
+		return nil, nil
+	}
+	if old != nil && old.config == c {
+		return old, nil
+	}
+	if old != nil && old.config.Bind == c.Bind {
+		// Only the token file changed: the same socket under a new server.
+		l, err := duplicate(old.listener)
+		if err != nil {
+			return nil, fmt.Errorf("admin.bind: %w", err)
+		}
+		return &adminServer{config: c, listener: l}, nil
+	}
+	l, err := proxy.Listen(c.Bind)
+	if err != nil {
+		return nil, fmt.Errorf("admin.bind: %w", err)
+	}
+	return &adminServer{config: c, listener: l}, nil
+}
+
+// duplicate returns a second listener on the socket of l.
+func duplicate(l net.Listener) (net.Listener, error) {
+	f, err := l.(*net.TCPListener).File()
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return net.FileListener(f)
+}
+
+// commit is the revision that the Go tool recorded of the build, if it did.
+func commit() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	i := slices.IndexFunc(info.Settings, func(s debug.BuildSetting) bool { return s.Key == "vcs.revision" })
+	if i < 0 {
+		return ""
+	}
+	return info.Settings[i].Value
+}
+
+func (a *adminServer) start(e *Edge) {
+	s := admin.New(admin.Options{
+		Source: source{e}, Control: control{e}, Gatherer: e.registry,
+		Version: admin.Version{Version: e.options.Version, Commit: commit(), Go: runtime.Version(), Started: e.started}, TokenFile: a.config.TokenFile, Logger: e.log,
+	})
+	a.serve = start(func(ctx context.Context) {
+		if err := s.Serve(ctx, a.listener); err != nil {
+			e.log.Error("admin address", "error", err)
+		}
+	})
+}
+
+// stop ends the server, or closes the socket of one that never began.
+func (a *adminServer) stop() {
+	if a.serve == nil {
+		a.listener.Close()
+		return
+	}
+	a.serve.stop()
+}
+
+// source shows what is in force to the admin address.
+type source struct{ e *Edge }
+
+func (s source) Listeners() []admin.Listener {
+	g := s.e.current.Load()
+	var out []admin.Listener
+	for _, name := range slices.Sorted(maps.Keys(g.listeners)) {
+		l, c := g.listeners[name], g.config.Listeners[name]
+		st := l.proxy.Stats()
+		a := admin.Listener{
+			Name: name, Protocol: c.Protocol, TLS: l.certs != nil, Upstream: c.Upstream,
+			Active: int64(st.Active), Accepted: st.Accepted, Refused: st.Refused, Closed: st.Closed,
+			BytesIn: st.BytesIn, BytesOut: st.BytesOut, LastRefusal: st.LastRefusal,
+		}
+		for _, sock := range l.sockets {
+			a.Addresses = append(a.Addresses, sock.Addr().String())
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+func (s source) Upstreams() []admin.Upstream {
+	g := s.e.current.Load()
+	var out []admin.Upstream
+	for _, name := range slices.Sorted(maps.Keys(g.upstreams)) {
+		u := admin.Upstream{Name: name, Protocol: protocolOf(g, name)}
+		for _, ep := range g.upstreams[name].pool.Status().Endpoints {
+			u.Endpoints = append(u.Endpoints, endpointStatus(ep))
+		}
+		out = append(out, u)
+	}
+	return out
+}
+
+// protocolOf is that of the first listener that uses the upstream.
+func protocolOf(g *generation, upstream string) string {
+	for _, name := range slices.Sorted(maps.Keys(g.config.Listeners)) {
+		if l := g.config.Listeners[name]; l.Upstream == upstream {
+			return l.Protocol
+		}
+	}
+	return ""
+}
+
+func endpointStatus(ep balancer.EndpointStatus) admin.Endpoint {
+	return admin.Endpoint{
+		Address: ep.Address, Weight: ep.Weight, Source: ep.Source,
+		Up: ep.Up, Draining: ep.Draining, Ejected: ep.Ejected, Reason: ep.Reason,
+		Connections: ep.Connections, Connects: ep.ConnectsTotal, Failures: ep.FailuresTotal,
+	}
+}
+
+func (s source) Certificates() []admin.Certificate {
+	byName := make(map[string]*admin.Certificate)
+	var order []string
+	for _, st := range s.e.certificates() {
+		owner := st.name
+		if st.kind == "upstream" {
+			owner = "upstream " + st.name
+		}
+		for _, c := range st.status.Certificates {
+			name := certificateName(st.name, c)
+			a := byName[name]
+			if a == nil {
+				a = &admin.Certificate{
+					File: name, Names: slices.Concat(c.DNSNames, c.Addresses), Issuer: c.Issuer, NotBefore: c.NotBefore, NotAfter: c.NotAfter,
+				}
+				byName[name] = a
+				order = append(order, name)
+			}
+			a.Listeners = append(a.Listeners, owner)
+			if st.status.Error != "" {
+				a.Error = st.status.Error
+			}
+		}
+	}
+	var out []admin.Certificate
+	for _, name := range order {
+		out = append(out, *byName[name])
+	}
+	return out
+}
+
+func (s source) Connections(f admin.ConnectionFilter) []admin.Connection {
+	g := s.e.current.Load()
+	var out []admin.Connection
+	for _, name := range slices.Sorted(maps.Keys(g.listeners)) {
+		if f.Listener != "" && f.Listener != name {
+			continue
+		}
+		left := 0
+		if f.Limit > 0 {
+			if left = f.Limit - len(out); left <= 0 {
+				break
+			}
+		}
+		for _, c := range g.listeners[name].proxy.Connections(f.ClientID, left) {
+			out = append(out, admin.Connection{
+				ID: c.ID, Listener: name, Client: c.Client.String(), Peer: c.Peer.String(),
+				ClientID: c.ClientID, Username: c.Username, MQTTVersion: c.Version, Keepalive: c.KeepAlive,
+				ServerName: c.ServerName, Endpoint: c.Endpoint, Since: c.Since, BytesIn: c.BytesIn, BytesOut: c.BytesOut,
+			})
+		}
+	}
+	return out
+}
+
+func (s source) Config() []byte { return s.e.current.Load().config.YAML() }
+
+func (s source) Ready() (bool, string) {
+	if s.e.draining.Load() {
+		return false, "draining"
+	}
+	g := s.e.current.Load()
+	for _, name := range slices.Sorted(maps.Keys(g.upstreams)) {
+		if protocolOf(g, name) != "" && !g.upstreams[name].pool.Ready() {
+			return false, fmt.Sprintf("upstream %s has no endpoints yet", name)
+		}
+	}
+	return true, ""
+}
+
+// control lets the admin address change things.
+type control struct{ e *Edge }
+
+func (c control) Reload(context.Context) error { return c.e.Reload() }
+
+func (c control) SetDraining(upstream, endpoint string, on bool) error {
+	up := c.e.current.Load().upstreams[upstream]
+	if up == nil {
+		return fmt.Errorf("there is no upstream %q", upstream)
+	}
+	if err := up.pool.SetDraining(endpoint, on); err != nil {
+		return err
+	}
+	done := "endpoint drained by hand"
+	if !on {
+		done = "endpoint enabled by hand"
+	}
+	c.e.log.Info(done, "upstream", upstream, "endpoint", endpoint)
+	return nil
+}
+
+func (c control) Kick(clientID string) int {
+	n := 0
+	for _, l := range c.e.listeners() {
+		n += l.Kick(clientID)
+	}
+	return n
+}

@@ -1,0 +1,103 @@
+package edge
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/mqedge/mqedge/balancer"
+	"github.com/mqedge/mqedge/proxy"
+)
+
+// accessLogOverlap is how long the file of an access log that was replaced is
+// kept open for connections that are just ending.
+const accessLogOverlap = time.Second
+
+// commit puts g in force in place of old. It cannot fail.
+func (e *Edge) commit(g, old *generation) {
+	e.logHandler.use(e.options.LogOutput, g.config.Log)
+	for _, up := range g.upstreams {
+		up.pool.Configure(up.options)
+		up.pool.Update(up.endpoints)
+		if up.certs != nil {
+			up.watch = start(func(ctx context.Context) { up.certs.Run(ctx) })
+		}
+	}
+	if g.accessLog.write == nil && g.accessLog.Log != nil {
+		g.accessLog.write = start(g.accessLog.Run)
+	}
+	for _, l := range e.departed {
+		l.LogTo(g.accessLog.Log)
+	}
+	for _, l := range g.listeners {
+		if l.certs != nil {
+			l.watch = start(func(ctx context.Context) { l.certs.Run(ctx) })
+		}
+		l.proxy.Configure(l.settings)
+		l.proxy.LogTo(g.accessLog.Log)
+		for _, s := range l.sockets {
+			s.Assign(l.proxy)
+			if s.serve == nil {
+				s.serve = start(func(context.Context) { s.Serve() })
+			}
+		}
+	}
+	if g.admin != nil && g.admin.serve == nil {
+		g.admin.start(e)
+	}
+	e.current.Store(g)
+	e.retire(old, g)
+}
+
+// retire ends what old had and g does not use. Connections of listeners that
+// are gone live on until they end by themselves.
+func (e *Edge) retire(old, g *generation) {
+	kept := slices.Collect(maps.Values(g.sockets))
+	for _, s := range old.sockets {
+		if !slices.Contains(kept, s) {
+			s.Close()
+			s.serve.stop()
+		}
+	}
+	for name, l := range old.listeners {
+		l.watch.stop()
+		if g.listeners[name] == nil {
+			e.proxyMetrics.Forget(name)
+			l.proxy.LogTo(g.accessLog.Log)
+			e.departed = append(e.departed, l.proxy)
+		}
+	}
+	e.departed = slices.DeleteFunc(e.departed, func(l *proxy.Listener) bool { return l.Stats().Active == 0 })
+	for _, up := range old.upstreams {
+		up.watch.stop()
+	}
+	if old.accessLog != nil && old.accessLog != g.accessLog {
+		e.linger(func() { old.accessLog.write.stop() })
+	}
+	if old.admin != nil && old.admin != g.admin {
+		// Not waited for: the request that asked for this reload may be its own.
+		e.linger(old.admin.stop)
+	}
+}
+
+// linger does something a little later, at the latest when the edge ends.
+func (e *Edge) linger(f func()) {
+	e.lingering.Add(1)
+	go func() {
+		defer e.lingering.Done()
+		select {
+		case <-time.After(accessLogOverlap):
+		case <-e.ended:
+		}
+		f()
+	}()
+}
+
+func (e *Edge) endpointChanged(c balancer.Change) {
+	if c.Up {
+		e.log.Info("endpoint is back", "upstream", c.Upstream, "endpoint", c.Address, "reason", c.Reason)
+		return
+	}
+	e.log.Warn("endpoint ejected", "upstream", c.Upstream, "endpoint", c.Address, "reason", c.Reason)
+}

@@ -1,0 +1,100 @@
+package edge
+
+import (
+	"context"
+	"time"
+
+	"github.com/mqedge/mqedge/proxy"
+)
+
+// lastCloses is how long closed connections may take to be gone: one that is
+// dialling an endpoint notices only when that is decided.
+const lastCloses = 5 * time.Second
+
+// drain takes leave of the clients as the drain section says. It returns when
+// no connection is left, at the deadline, or when stop ends.
+func (e *Edge) drain(stop context.Context) {
+	e.draining.Store(true)
+	e.mu.Lock() // a reload under way is waited for; no other begins
+	defer e.mu.Unlock()
+	g := e.current.Load()
+	d := g.config.Drain
+	all := append(e.listeners(), e.departed...)
+	e.log.Info("draining", "connections", active(all), "delay", d.Delay.String(), "over", d.Over.String(), "deadline", d.Deadline.String())
+	wait(stop, d.Delay)
+	e.closeSockets(g)
+	ctx, cancel := context.WithTimeout(stop, d.Deadline)
+	defer cancel()
+	proxy.Drain(ctx, all, d.Over, proxy.ReasonShutdown)
+	if !e.waitForConnections(ctx, all) && stop.Err() == nil {
+		e.log.Warn("drain.deadline reached", "connections", active(all))
+	}
+}
+
+// waitForConnections reports whether all connections ended before ctx did.
+func (e *Edge) waitForConnections(ctx context.Context, all []*proxy.Listener) bool {
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		for _, l := range all {
+			l.Wait()
+		}
+	}()
+	select {
+	case <-gone:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+func active(listeners []*proxy.Listener) int {
+	n := 0
+	for _, l := range listeners {
+		n += l.Stats().Active
+	}
+	return n
+}
+
+func (e *Edge) closeSockets(g *generation) {
+	for addr, s := range g.sockets {
+		s.Close()
+		s.serve.stop()
+		delete(g.sockets, addr)
+	}
+}
+
+// shutDown ends everything that is still going, the connections at once.
+func (e *Edge) shutDown() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.draining.Store(true)
+	g := e.current.Load()
+	e.closeSockets(g)
+	all := append(e.listeners(), e.departed...)
+	proxy.CloseAll(all, proxy.ReasonShutdown)
+	ctx, cancel := context.WithTimeout(context.Background(), lastCloses)
+	defer cancel()
+	e.waitForConnections(ctx, all)
+	for _, l := range g.listeners {
+		l.watch.stop()
+	}
+	for _, up := range g.upstreams {
+		up.watch.stop()
+	}
+	close(e.ended)
+	if g.admin != nil {
+		g.admin.stop()
+	}
+	if g.accessLog != nil {
+		g.accessLog.write.stop()
+	}
+	e.log.Info("stopped")
+}

@@ -1,0 +1,189 @@
+package edge
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/mqedge/mqedge/certs"
+	"github.com/mqedge/mqedge/configs"
+	"github.com/mqedge/mqedge/proxy"
+	"github.com/mqedge/mqedge/proxy/relay"
+)
+
+// Options are what a process is told beside its configuration.
+type Options struct {
+	// Load reads the configuration, at the start and for every reload. The
+	// configuration is nil when the problems contain an error.
+	Load func() (*configs.Config, configs.Problems)
+
+	LogOutput io.Writer // nil = standard error
+	Version   string
+
+	// Certificates are used by the listeners of these names in place of those
+	// in files. The listener has a tls section all the same.
+	Certificates map[string][]certs.KeyPair
+}
+
+// Edge is one process's worth of mqedge.
+type Edge struct {
+	options      Options
+	log          *slog.Logger
+	logHandler   *logHandler
+	relay        *relay.Relay
+	registry     *prometheus.Registry
+	proxyMetrics *proxy.Metrics
+	reloads      *prometheus.CounterVec
+	lastReload   prometheus.Gauge
+	started      time.Time
+
+	mu        sync.Mutex // one start, reload or end at a time; guards what follows
+	tickets   map[string]*certs.Tickets
+	departed  []*proxy.Listener // no longer configured, may have live connections
+	current   atomic.Pointer[generation]
+	draining  atomic.Bool
+	lingering sync.WaitGroup
+	ended     chan struct{}
+}
+
+// New returns an edge that has not opened anything yet.
+func New(o Options) *Edge {
+	if o.LogOutput == nil {
+		o.LogOutput = os.Stderr
+	}
+	e := &Edge{
+		options: o, logHandler: newLogHandler(), relay: relay.New(), started: time.Now(),
+		tickets: make(map[string]*certs.Tickets), ended: make(chan struct{}),
+	}
+	e.logHandler.use(o.LogOutput, configs.Default().Log)
+	e.log = slog.New(e.logHandler)
+	e.current.Store(&generation{})
+	e.registerMetrics()
+	return e
+}
+
+// Log is the edge's logger; its level and format follow the configuration.
+func (e *Edge) Log() *slog.Logger { return e.log }
+
+// Start loads the configuration and opens everything. When it returns nil
+// clients are being served, and Run is owed; on error nothing is left behind. A
+// file that cannot be used is a [*ConfigError].
+func (e *Edge) Start() error {
+	if err := e.load(); err != nil {
+		return err
+	}
+	for _, l := range (source{e}).Listeners() {
+		e.log.Info("serving", "listener", l.Name, "addresses", l.Addresses, "protocol", l.Protocol, "tls", l.TLS, "upstream", l.Upstream)
+	}
+	if a := e.AdminAddress(); a != nil {
+		e.log.Info("admin address", "url", "http://"+a.String()+"/")
+	}
+	return nil
+}
+
+// Reload loads the configuration again and puts it in force. On error the one
+// before stays in force, untouched. A file that cannot be used is a
+// [*ConfigError].
+func (e *Edge) Reload() error {
+	err := e.load()
+	if err != nil {
+		e.reloads.WithLabelValues("failed").Inc()
+		e.log.Error("reload failed, the configuration before it stays in force", "error", err)
+		return err
+	}
+	e.reloads.WithLabelValues("ok").Inc()
+	e.lastReload.SetToCurrentTime()
+	e.log.Info("reloaded")
+	return nil
+}
+
+func (e *Edge) load() error {
+	if e.draining.Load() {
+		return errDraining // without waiting for the end of the drain
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.draining.Load() {
+		return errDraining
+	}
+	c, problems := e.options.Load()
+	if problems.Err() != nil {
+		return &ConfigError{problems}
+	}
+	old := e.current.Load()
+	g, err := e.prepare(c, old)
+	if err != nil {
+		return err
+	}
+	e.commit(g, old)
+	for _, p := range problems {
+		e.log.Warn("configuration: " + p.String())
+	}
+	return nil
+}
+
+// ReopenLogs opens log files anew after a rotation.
+func (e *Edge) ReopenLogs() {
+	g := e.current.Load()
+	if g.accessLog == nil {
+		return
+	}
+	if err := g.accessLog.Reopen(); err != nil {
+		e.log.Error("reopen", "error", err)
+		return
+	}
+	e.log.Info("log files reopened")
+}
+
+// Addresses returns the addresses on which a listener accepts, with the ports
+// that were chosen where the configuration says 0.
+func (e *Edge) Addresses(listener string) []net.Addr {
+	l := e.current.Load().listeners[listener]
+	if l == nil {
+		return nil
+	}
+	var out []net.Addr
+	for _, s := range l.sockets {
+		out = append(out, s.Addr())
+	}
+	return out
+}
+
+// AdminAddress returns where the admin address listens, or nil.
+func (e *Edge) AdminAddress() net.Addr {
+	if a := e.current.Load().admin; a != nil {
+		return a.listener.Addr()
+	}
+	return nil
+}
+
+// Run keeps a started edge going until drain ends, drains it, and returns when
+// everything has ended. When stop ends the drain is cut short: what is left is
+// closed at once.
+func (e *Edge) Run(drain, stop context.Context) {
+	relaying := start(func(ctx context.Context) { e.relay.Run(ctx) })
+	select {
+	case <-drain.Done():
+		e.drain(stop)
+	case <-stop.Done():
+	}
+	e.shutDown()
+	relaying.stop()
+	e.lingering.Wait()
+}
+
+// listeners returns those of the current generation.
+func (e *Edge) listeners() []*proxy.Listener {
+	var out []*proxy.Listener
+	for _, l := range e.current.Load().listeners {
+		out = append(out, l.proxy)
+	}
+	return out
+}

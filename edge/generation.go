@@ -1,0 +1,203 @@
+package edge
+
+import (
+	"crypto/tls"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/mqedge/mqedge/balancer"
+	"github.com/mqedge/mqedge/certs"
+	"github.com/mqedge/mqedge/configs"
+	"github.com/mqedge/mqedge/proxy"
+	"github.com/mqedge/mqedge/proxy/accesslog"
+)
+
+// generation is a configuration with everything that serves it.
+type generation struct {
+	config    *configs.Config
+	upstreams map[string]*upstream
+	listeners map[string]*listener
+	sockets   map[string]*socket // by socketKey
+	accessLog *accessLog
+	admin     *adminServer // nil when it is turned off
+}
+
+type upstream struct {
+	pool      *balancer.Pool
+	options   balancer.Options    // put in force by commit
+	endpoints []balancer.Endpoint // likewise
+	certs     *certs.ClientStore  // nil = plain TCP to the endpoints
+	watch     *task               // of certs
+}
+
+type listener struct {
+	proxy    *proxy.Listener
+	settings *proxy.Settings // put in force by commit
+	certs    *certs.Store    // nil = plain TCP from clients
+	watch    *task           // of certs
+	sockets  []*socket
+}
+
+type socket struct {
+	*proxy.Socket
+	serve *task // nil until commit
+}
+
+type accessLog struct {
+	*accesslog.Log
+	config configs.AccessLog
+	write  *task // nil until commit
+}
+
+// prepare builds the generation that serves c, using what old has. On error
+// nothing is left behind and old works on untouched.
+func (e *Edge) prepare(c *configs.Config, old *generation) (_ *generation, err error) {
+	var undo []func()
+	defer func() {
+		if err != nil {
+			for _, f := range slices.Backward(undo) {
+				f()
+			}
+		}
+	}()
+	g := &generation{
+		config:    c,
+		upstreams: make(map[string]*upstream),
+		listeners: make(map[string]*listener),
+		sockets:   make(map[string]*socket),
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Upstreams)) {
+		if g.upstreams[name], err = e.prepareUpstream(name, c.Upstreams[name], old); err != nil {
+			return nil, err
+		}
+	}
+	if g.accessLog, err = e.prepareAccessLog(c.AccessLog, old); err != nil {
+		return nil, err
+	}
+	if g.accessLog.write == nil {
+		undo = append(undo, g.accessLog.Close)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Listeners)) {
+		if g.listeners[name], err = e.prepareListener(name, c, g, old); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Listeners)) {
+		for i, addr := range c.Listeners[name].Bind {
+			key := socketKey(name, i, addr)
+			s := old.socket(key, addr)
+			if s == nil {
+				bound, err := proxy.Bind(addr, e.log)
+				if err != nil {
+					return nil, fmt.Errorf("listeners.%s.bind: %w", name, err)
+				}
+				s = &socket{Socket: bound}
+				undo = append(undo, s.Close)
+			}
+			g.sockets[key] = s
+			g.listeners[name].sockets = append(g.listeners[name].sockets, s)
+		}
+	}
+	if g.admin, err = e.prepareAdmin(c.Admin, old.admin); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// socketKey is what a socket is known by from one generation to the next: the
+// address, or with port 0, which many may ask for, the place in the file.
+func socketKey(listener string, i int, addr string) string {
+	if strings.HasSuffix(addr, ":0") {
+		return fmt.Sprintf("%s#%d %s", listener, i, addr)
+	}
+	return addr
+}
+
+// socket finds an open socket by its key, or by the address that it got for
+// port 0 and that is now written out.
+func (g *generation) socket(key, addr string) *socket {
+	if s := g.sockets[key]; s != nil {
+		return s
+	}
+	for _, s := range g.sockets {
+		if s.Addr().String() == addr {
+			return s
+		}
+	}
+	return nil
+}
+
+func (e *Edge) prepareUpstream(name string, u *configs.Upstream, old *generation) (*upstream, error) {
+	up := &upstream{options: poolOptions(u, e.endpointChanged), endpoints: endpoints(u.Endpoints)}
+	if o := old.upstreams[name]; o != nil {
+		up.pool = o.pool
+	} else {
+		up.pool = balancer.New(name, up.options)
+	}
+	if u.TLS == nil {
+		return up, nil
+	}
+	store, err := certs.OpenClient(name, certs.ClientOptions{
+		CAFile: u.TLS.CAFile, CertFile: u.TLS.CertFile, KeyFile: u.TLS.KeyFile, ServerName: u.TLS.ServerName,
+	}, e.log)
+	if err != nil {
+		return nil, fmt.Errorf("upstreams.%s.tls: %w", name, err)
+	}
+	up.certs = store
+	return up, nil
+}
+
+func (e *Edge) prepareAccessLog(c configs.AccessLog, old *generation) (*accessLog, error) {
+	if old.accessLog != nil && old.accessLog.config == c {
+		return old.accessLog, nil
+	}
+	format, err := accesslog.Compile(c.Format)
+	if err != nil {
+		return nil, fmt.Errorf("access_log.format: %w", err)
+	}
+	log, err := accesslog.Open(c.Path, accesslog.Options{Format: format, Logger: e.log})
+	if err != nil {
+		return nil, fmt.Errorf("access_log.path: %w", err)
+	}
+	return &accessLog{Log: log, config: c}, nil
+}
+
+func (e *Edge) prepareListener(name string, c *configs.Config, g, old *generation) (*listener, error) {
+	cl := c.Listeners[name]
+	up := g.upstreams[cl.Upstream]
+	l := &listener{settings: settings(cl, c.Upstreams[cl.Upstream])}
+	l.settings.Route.Upstream = up.pool
+	if up.certs != nil {
+		l.settings.Route.TLS = func(host string) *tls.Config { return up.certs.ClientConfig(host) }
+	}
+	if cl.TLS != nil {
+		o := certOptions(cl.TLS)
+		if pairs := e.options.Certificates[name]; pairs != nil {
+			o.Certificates = pairs
+		}
+		store, err := certs.Open(name, o, e.ticketsOf(name), e.log)
+		if err != nil {
+			return nil, fmt.Errorf("listeners.%s.tls: %w", name, err)
+		}
+		l.certs, l.settings.TLS = store, store.ServerConfig()
+	}
+	if o := old.listeners[name]; o != nil {
+		l.proxy = o.proxy
+	} else {
+		l.proxy = proxy.NewListener(name, e.relay, e.proxyMetrics, e.log, l.settings)
+	}
+	return l, nil
+}
+
+// ticketsOf returns the session ticket keys of a listener, which live as long
+// as the process so that a reload does not make every client shake hands anew.
+func (e *Edge) ticketsOf(listener string) *certs.Tickets {
+	t := e.tickets[listener]
+	if t == nil {
+		t = certs.NewTickets(0)
+		e.tickets[listener] = t
+	}
+	return t
+}

@@ -1,0 +1,86 @@
+package edge
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/mqedge/mqedge/balancer"
+	"github.com/mqedge/mqedge/proxy"
+)
+
+// registerMetrics makes the registry. Whatever can is read at the time of a
+// scrape from what is in force then, so that nothing lingers after a reload.
+func (e *Edge) registerMetrics() {
+	e.proxyMetrics = proxy.NewMetrics(e.listeners)
+	e.reloads = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "mqedge_reloads_total", Help: "Reloads of the configuration.",
+	}, []string{"result"})
+	e.reloads.WithLabelValues("ok")
+	e.reloads.WithLabelValues("failed")
+	e.lastReload = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "mqedge_last_reload_success_timestamp_seconds", Help: "When the configuration in force was loaded.",
+	})
+	e.lastReload.SetToCurrentTime()
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "mqedge_build_info", Help: "Always 1; the version is a label.",
+		ConstLabels: prometheus.Labels{"version": e.options.Version},
+	})
+	info.Set(1)
+	e.registry = prometheus.NewRegistry()
+	e.registry.MustRegister(
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		e.proxyMetrics, balancer.NewCollector(e.pools), e.reloads, e.lastReload, info, &collector{edge: e},
+	)
+}
+
+func (e *Edge) pools() []*balancer.Pool {
+	var out []*balancer.Pool
+	for _, up := range e.current.Load().upstreams {
+		out = append(out, up.pool)
+	}
+	return out
+}
+
+// collector exports certificates and the access log.
+type collector struct{ edge *Edge }
+
+var (
+	expiryDesc = prometheus.NewDesc("mqedge_certificate_expiry_seconds",
+		"Time until a certificate in use expires; negative when it has.", []string{"certificate"}, nil)
+	staleDesc = prometheus.NewDesc("mqedge_certificate_reload_failed",
+		"1 while changed TLS files of a listener or upstream cannot be used, so that the old ones are.", []string{"kind", "name"}, nil)
+	linesDesc = prometheus.NewDesc("mqedge_access_log_lines_total",
+		"Lines of the access log: written, or lost because the file did not take them fast enough.", []string{"result"}, nil)
+)
+
+func (c *collector) Describe(out chan<- *prometheus.Desc) {
+	out <- expiryDesc
+	out <- staleDesc
+	out <- linesDesc
+}
+
+func (c *collector) Collect(out chan<- prometheus.Metric) {
+	seen := make(map[string]bool) // a file may serve several listeners
+	now := time.Now()
+	for _, s := range c.edge.certificates() {
+		failed := 0.0
+		if s.status.Error != "" {
+			failed = 1
+		}
+		out <- prometheus.MustNewConstMetric(staleDesc, prometheus.GaugeValue, failed, s.kind, s.name)
+		for _, cert := range s.status.Certificates {
+			name := certificateName(s.name, cert)
+			if !seen[name] {
+				seen[name] = true
+				out <- prometheus.MustNewConstMetric(expiryDesc, prometheus.GaugeValue, cert.NotAfter.Sub(now).Seconds(), name)
+			}
+		}
+	}
+	log := c.edge.current.Load().accessLog
+	if log != nil && log.Log != nil {
+		out <- prometheus.MustNewConstMetric(linesDesc, prometheus.CounterValue, float64(log.Written()), "written")
+		out <- prometheus.MustNewConstMetric(linesDesc, prometheus.CounterValue, float64(log.Lost()), "lost")
+	}
+}

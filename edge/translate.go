@@ -1,0 +1,107 @@
+package edge
+
+import (
+	"crypto/tls"
+	"net/netip"
+
+	"github.com/mqedge/mqedge/balancer"
+	"github.com/mqedge/mqedge/certs"
+	"github.com/mqedge/mqedge/configs"
+	"github.com/mqedge/mqedge/proxy"
+)
+
+// The functions here turn the words of a checked configuration into the
+// options of the packages that do the work.
+
+func tlsVersion(s string) uint16 {
+	switch s {
+	case "1.0":
+		return tls.VersionTLS10
+	case "1.1":
+		return tls.VersionTLS11
+	case "1.2":
+		return tls.VersionTLS12
+	case "1.3":
+		return tls.VersionTLS13
+	}
+	return 0
+}
+
+func cipherSuites(names []string) []uint16 {
+	var ids []uint16
+	for _, name := range names {
+		for _, list := range [][]*tls.CipherSuite{tls.CipherSuites(), tls.InsecureCipherSuites()} {
+			for _, suite := range list {
+				if suite.Name == name {
+					ids = append(ids, suite.ID)
+				}
+			}
+		}
+	}
+	return ids
+}
+
+func certOptions(t *configs.TLS) certs.Options {
+	o := certs.Options{
+		MinVersion: tlsVersion(t.MinVersion), MaxVersion: tlsVersion(t.MaxVersion),
+		CipherSuites: cipherSuites(t.CipherSuites), ALPN: t.ALPN,
+		ClientCAFile: t.ClientCAFile, ClientCRLFile: t.ClientCRLFile,
+	}
+	for _, c := range t.Certificates {
+		o.Certificates = append(o.Certificates, certs.KeyPair{CertFile: c.CertFile, KeyFile: c.KeyFile})
+	}
+	switch t.ClientAuth {
+	case "request":
+		o.ClientAuth = certs.Request
+	case "require":
+		o.ClientAuth = certs.Require
+	}
+	return o
+}
+
+func endpoints(list []configs.Endpoint) []balancer.Endpoint {
+	out := make([]balancer.Endpoint, len(list))
+	for i, e := range list {
+		out[i] = balancer.Endpoint{
+			Addr: e.Address, Weight: uint32(e.Weight), MaxConnections: e.MaxConnections,
+			Backup: e.Backup, Source: "static",
+		}
+	}
+	return out
+}
+
+func poolOptions(u *configs.Upstream, onChange func(balancer.Change)) balancer.Options {
+	return balancer.Options{
+		Policy:   balancer.Policy(u.Balance),
+		MaxFails: u.Health.Passive.MaxFails, FailTimeout: u.Health.Passive.FailTimeout,
+		OnChange: onChange,
+	}
+}
+
+func sendProxy(s string) byte {
+	switch s {
+	case "v1":
+		return 1
+	case "v2":
+		return 2
+	}
+	return 0
+}
+
+// settings leaves out what needs other parts: TLS, the route's pool, the log.
+func settings(l *configs.Listener, u *configs.Upstream) *proxy.Settings {
+	s := &proxy.Settings{
+		Protocol: proxy.Protocol(l.Protocol),
+		Route: proxy.Route{
+			SendProxy: sendProxy(u.SendProxy), ConnectTimeout: u.ConnectTimeout, Tries: u.Tries,
+		},
+		HandshakeTimeout: l.HandshakeTimeout, IdleTimeout: l.IdleTimeout,
+		ConnectTimeout: l.MQTT.ConnectTimeout, MaxConnectSize: int(l.MQTT.MaxConnectSize),
+		Allow: l.Allow, Deny: l.Deny,
+		MaxConnections: l.MaxConnections, MaxConnectionsPerIP: l.MaxConnectionsPerIP,
+	}
+	if p := l.ProxyProtocol; p != nil {
+		s.Trust, s.ProxyTimeout = append([]netip.Prefix{}, p.Trust...), p.Timeout
+	}
+	return s
+}
