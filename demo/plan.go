@@ -1,0 +1,38 @@
+package demo
+
+import "time"
+
+const (
+	shortest = 8 * time.Second  // in less time the story cannot be told
+	round    = 30 * time.Second // of a demo without an end
+
+	// patience is how long something promised may take before it counts as
+	// broken. On an idle machine all of it takes milliseconds.
+	patience = 5 * time.Second
+)
+
+// plan is when what happens, from the start of a round.
+type plan struct {
+	reload, kill, revive, end time.Duration
+
+	failTimeout time.Duration // of the edge's passive health
+	drainOver   time.Duration
+}
+
+// planFor scales the story to a duration. Zero means rounds without an end.
+func planFor(d time.Duration) plan {
+	if d == 0 {
+		p := planFor(round)
+		p.end = round
+		p.drainOver = time.Second // whoever presses Ctrl-C does not want to wait
+		return p
+	}
+	d = max(d, shortest)
+	unit := d / 20
+	drainOver := min(max(2*unit, time.Second), 3*time.Second)
+	return plan{
+		reload: 3 * unit, kill: 6 * unit, revive: 10 * unit, end: d - drainOver - unit/2,
+		failTimeout: min(max(2*unit, time.Second), 3*time.Second),
+		drainOver:   drainOver,
+	}
+}

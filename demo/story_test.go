@@ -1,0 +1,83 @@
+package demo
+
+import (
+	"testing"
+	"time"
+)
+
+func TestTheStoryFitsIntoItsTime(t *testing.T) {
+	for _, d := range []time.Duration{shortest, 10 * time.Second, time.Minute, time.Hour} {
+		p := planFor(d)
+		if !(0 < p.reload && p.reload+time.Second < p.kill && p.kill < p.revive && p.revive < p.end) {
+			t.Errorf("%v: scenes overlap: %+v", d, p)
+		}
+		if p.kill+p.failTimeout > p.revive {
+			t.Errorf("%v: the broker comes back before the edge would try it: %+v", d, p)
+		}
+		if all := p.end + p.drainOver; all > d || all < d-d/10 {
+			t.Errorf("%v: it takes %v", d, all)
+		}
+	}
+	if planFor(time.Second) != planFor(shortest) {
+		t.Error("less than the shortest is not as the shortest")
+	}
+	if p := planFor(0); p.end != round || p.drainOver > time.Second {
+		t.Errorf("without an end: %+v", p)
+	}
+}
+
+func TestADrainThatEndsNearlyAllAtOnceIsNotBitByBit(t *testing.T) {
+	var times []time.Duration
+	for i := range 48 {
+		times = append(times, time.Duration(i)*time.Second/48)
+	}
+	if n := inQuarters(append(times, 2*time.Second), time.Second); n != [4]int{12, 12, 12, 13} {
+		t.Errorf("quarters %v", n)
+	}
+	for n, want := range map[[4]int]bool{
+		{12, 12, 12, 12}: true, {12, 7, 0, 29}: true, {4, 4, 0, 40}: true, {1, 1, 1, 45}: false, {0, 0, 0, 48}: false, {48, 0, 0, 0}: false,
+	} {
+		if bitByBit(n) != want {
+			t.Errorf("bitByBit(%v) = %t", n, !want)
+		}
+	}
+}
+
+func TestWhoReturnedHasANewConnection(t *testing.T) {
+	before := []state{{id: "a", connections: 1, connected: true}, {id: "b", connections: 1, connected: true}, {id: "c", connections: 2, connected: true}}
+	now := []state{
+		{id: "a", connections: 2, connected: true, since: start.Add(time.Second)},
+		{id: "b", connections: 2, connected: false, since: start.Add(2 * time.Second)}, // and lost it again
+		{id: "c", connections: 2, connected: true},
+	}
+	who := map[string]bool{"a": true, "b": true}
+	if n, last := returned(before, now, who, start); n != 1 || last != time.Second {
+		t.Errorf("%d returned, the last after %v; want 1 after 1s", n, last)
+	}
+	if n := undisturbed(before, now, nil); n != 1 {
+		t.Errorf("%d undisturbed, want 1", n)
+	}
+	if n := undisturbed(before, now, map[string]bool{"c": true}); n != 0 {
+		t.Errorf("%d undisturbed besides c, want none", n)
+	}
+}
+
+func TestTheErrorNamesWhatDidNotComeTrue(t *testing.T) {
+	p := &promises{}
+	for i, each := range p.all() {
+		each.text = string(rune('a' + i))
+		each.record(true, "fine")
+	}
+	if err := p.err(true); err != nil {
+		t.Error(err)
+	}
+	p.kill.record(false, "15 of 16")
+	p.kill.record(true, "16 of 16") // a later round does not mend it
+	p.drain = promise{text: "h"}
+	if err := p.err(false); err == nil || err.Error() != "what did not come true: d (15 of 16)" {
+		t.Error(err)
+	}
+	if err := p.err(true); err == nil || err.Error() != "what did not come true: d (15 of 16); h (did not come to it)" {
+		t.Error(err)
+	}
+}
