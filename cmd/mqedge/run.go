@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mqedge/mqedge/configs"
+	"github.com/mqedge/mqedge/edge"
+)
+
+func newRun() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "run -c FILE",
+		Short: "Serve until SIGTERM or SIGINT, then drain",
+		Long: `Serve in the foreground.
+
+  SIGHUP            load the configuration again; a bad one changes nothing
+  SIGUSR1           reopen log files
+  SIGTERM, SIGINT   drain and end; a second one ends at once
+
+Exit codes: 0 ended as asked, 1 could not start, 2 bad usage or configuration.`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if file == "" {
+				return errors.New("which configuration? mqedge run -c FILE")
+			}
+			return run(file)
+		},
+	}
+	cmd.Flags().StringVarP(&file, "config", "c", "", "the configuration `FILE`")
+	cmd.MarkFlagFilename("config", "yaml", "yml")
+	return cmd
+}
+
+func run(file string) error {
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1)
+	defer signal.Stop(signals)
+
+	e := edge.New(edge.Options{
+		Version: version(),
+		Load:    func() (*configs.Config, configs.Problems) { return configs.Load(file) },
+	})
+	if err := e.Start(); err != nil {
+		var bad *edge.ConfigError
+		if errors.As(err, &bad) {
+			for _, p := range bad.Problems {
+				fmt.Fprintln(os.Stderr, p)
+			}
+			return &failure{code: exitUsage}
+		}
+		return &failure{code: exitFailed, err: err}
+	}
+
+	drain, beginDrain := context.WithCancel(context.Background())
+	stop, stopNow := context.WithCancel(context.Background())
+	defer beginDrain()
+	defer stopNow()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		e.Run(drain, stop)
+	}()
+	for {
+		select {
+		case <-ended:
+			return nil
+		case s := <-signals:
+			switch {
+			case s == syscall.SIGHUP:
+				go e.Reload() // says in the log what became of it
+			case s == syscall.SIGUSR1:
+				e.ReopenLogs()
+			case drain.Err() != nil:
+				stopNow()
+				return nil // at once: what is open ends with the process
+			default:
+				beginDrain()
+			}
+		}
+	}
+}

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mqedge/mqedge/admin"
+	"github.com/mqedge/mqedge/configs"
+)
+
+// adminFlags are the flags of every verb that asks a running mqedge.
+type adminFlags struct{ addr, tokenFile string }
+
+func (f *adminFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.addr, "admin", configs.Default().Admin.Bind, "the admin `ADDRESS` of the running mqedge, as in admin.bind")
+}
+
+func (f *adminFlags) addToken(cmd *cobra.Command) {
+	f.add(cmd)
+	cmd.Flags().StringVar(&f.tokenFile, "token-file", "", "the `FILE` with the token, as in admin.token_file")
+}
+
+func (f *adminFlags) client() (*admin.Client, error) {
+	c := admin.NewClient(f.addr)
+	if f.tokenFile != "" {
+		token, err := os.ReadFile(f.tokenFile)
+		if err != nil {
+			return nil, err
+		}
+		c.Token = strings.TrimSpace(string(token))
+	}
+	return c, nil
+}
+
+// ask runs a request that Ctrl-C gives up.
+func (f *adminFlags) ask(request func(context.Context, *admin.Client) error) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	c, err := f.client()
+	if err == nil {
+		err = request(ctx, c)
+	}
+	if err != nil {
+		return &failure{code: exitFailed, err: err}
+	}
+	return nil
+}
+
+func newStatus() *cobra.Command {
+	var f adminFlags
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show a running mqedge on one screen",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return f.ask(func(ctx context.Context, c *admin.Client) error {
+				s, err := c.Status(ctx)
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					enc := json.NewEncoder(cmd.OutOrStdout())
+					enc.SetIndent("", "  ")
+					return enc.Encode(s)
+				}
+				columns, _ := strconv.Atoi(os.Getenv("COLUMNS"))
+				return admin.Render(cmd.OutOrStdout(), s, columns)
+			})
+		},
+	}
+	f.add(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print it as JSON")
+	return cmd
+}
+
+func newHealth() *cobra.Command {
+	var f adminFlags
+	cmd := &cobra.Command{
+		Use:   "health",
+		Short: "Exit with 0 if a running mqedge takes connections, for a container's HEALTHCHECK",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return f.ask(func(ctx context.Context, c *admin.Client) error {
+				if err := c.Health(ctx); err != nil {
+					return err
+				}
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), "ready")
+				return err
+			})
+		},
+	}
+	f.add(cmd)
+	return cmd
+}
+
+// newSwitch makes `drain` and `enable`.
+func newSwitch(verb string) *cobra.Command {
+	var f adminFlags
+	short, done := "Give an endpoint no new connections; those it has stay", "draining"
+	if verb == "enable" {
+		short, done = "Give a drained endpoint new connections again", "enabled"
+	}
+	cmd := &cobra.Command{
+		Use:   verb + " UPSTREAM ENDPOINT",
+		Short: short,
+		Args:  cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return f.ask(func(ctx context.Context, c *admin.Client) error {
+				change := c.Drain
+				if verb == "enable" {
+					change = c.Enable
+				}
+				if err := change(ctx, args[0], args[1]); err != nil {
+					return err
+				}
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s: %s\n", args[0], args[1], done)
+				return err
+			})
+		},
+	}
+	f.addToken(cmd)
+	return cmd
+}
