@@ -1,0 +1,74 @@
+package edge
+
+import (
+	"go/build"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/mqedge/mqedge/"
+
+// allowed is who may import whom. Code further down knows nothing of code
+// further up, and only edge, the command and the demo see the file format.
+var allowed = map[string][]string{
+	"cmd/mqedge":      {"admin", "configs", "demo", "edge"},
+	"demo":            {"admin", "certs", "certs/ca", "configs", "demo/broker", "edge"},
+	"demo/broker":     {},
+	"edge":            {"admin", "balancer", "certs", "configs", "proxy", "proxy/accesslog", "proxy/relay"},
+	"admin":           {},
+	"proxy":           {"balancer", "proxy/accesslog", "proxy/mqtt", "proxy/relay"},
+	"proxy/accesslog": {},
+	"proxy/mqtt":      {},
+	"proxy/relay":     {},
+	"balancer":        {},
+	"certs":           {},
+	"certs/ca":        {},
+	"configs":         {},
+	"e2e":             {}, // tests only
+	"docs":            {}, // tests only
+}
+
+func TestEveryPackageImportsOnlyWhatItsLayerMay(t *testing.T) {
+	root, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return err
+		}
+		rel, _ := filepath.Rel(root, path)
+		if strings.HasPrefix(d.Name(), ".") && rel != "." || d.Name() == "testdata" || rel == "bench" {
+			return fs.SkipDir // bench is a program beside the product
+		}
+		p, err := build.ImportDir(path, 0)
+		if _, none := err.(*build.NoGoError); none {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		may, known := allowed[rel]
+		if !known {
+			t.Errorf("package %s is new: say here what it may import", rel)
+		}
+		for _, imp := range p.Imports {
+			if dep, ours := strings.CutPrefix(imp, module); ours && !slices.Contains(may, dep) {
+				t.Errorf("%s must not import %s", rel, dep)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pkg := range allowed {
+		if _, err := os.Stat(filepath.Join(root, pkg)); err != nil {
+			t.Errorf("package %s is gone: take it out here", pkg)
+		}
+	}
+}
