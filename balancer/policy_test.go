@@ -209,3 +209,27 @@ func TestRandomTwoWeighsLoads(t *testing.T) {
 		t.Errorf("B with a fifth of the weight has %d of 1000 connections", got)
 	}
 }
+
+func TestRetriesTakeNoTurnsOfRoundRobin(t *testing.T) {
+	p := balancer.New("u", balancer.Options{Policy: balancer.RoundRobin})
+	p.Update([]balancer.Endpoint{{Addr: "dead"}, {Addr: "live"}})
+	first := map[string]int{}
+	for range 100 {
+		l, err := p.Pick(balancer.PickInfo{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		first[l.Addr()]++
+		if l.Addr() == "dead" {
+			again, err := p.Pick(balancer.PickInfo{Avoid: []balancer.NodeID{l.ID()}})
+			if err != nil || again.Addr() != "live" {
+				t.Fatalf("the retry went to %q, %v", again.Addr(), err)
+			}
+			again.Done(balancer.Served)
+		}
+		l.Done(balancer.Served)
+	}
+	if first["dead"] != 50 {
+		t.Errorf("%d of 100 connections began with the dead endpoint", first["dead"])
+	}
+}

@@ -28,7 +28,13 @@ func newRoundRobin(candidates []candidate, turns *atomic.Uint64) *roundRobin {
 
 // pick passes over unavailable candidates by taking further turns of the shared rotation. So their slots are used up
 // for everybody and their share spreads over all others; going to the next candidate would double a neighbour's share.
+//
+// A second attempt for one connection takes no turn: with one of two endpoints dead, the turns of the retries would be
+// the live one's, and nearly every connection would begin with the dead one.
 func (r *roundRobin) pick(q query) *node {
+	if len(q.Avoid) > 0 {
+		return q.takeAny(r.candidates)
+	}
 	for range min(len(r.cycle), maxTurns) {
 		turn := r.turns.Add(1) % uint64(len(r.cycle))
 		n := r.candidates[r.cycle[turn]].node
