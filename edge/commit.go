@@ -94,6 +94,11 @@ func (e *Edge) linger(f func()) {
 	}()
 }
 
+func (e *Edge) loopStalled(loop int, since time.Duration) {
+	e.stalls.Inc()
+	e.log.Error("an event loop is stuck, and its connections with it", "loop", loop, "since", since.String())
+}
+
 func (e *Edge) endpointChanged(c balancer.Change) {
 	if c.Up {
 		e.log.Info("endpoint is back", "upstream", c.Upstream, "endpoint", c.Address, "reason", c.Reason)

@@ -27,6 +27,10 @@ type Options struct {
 	LogOutput io.Writer // nil = standard error
 	Version   string
 
+	// Loops is how many event loops carry the connections; zero is the portable
+	// implementation. GOMAXPROCS should exceed it.
+	Loops int
+
 	// Certificates are used by the listeners of these names in place of those
 	// in files. The listener has a tls section all the same.
 	Certificates map[string][]certs.KeyPair
@@ -42,6 +46,7 @@ type Edge struct {
 	proxyMetrics *proxy.Metrics
 	reloads      *prometheus.CounterVec
 	lastReload   prometheus.Gauge
+	stalls       prometheus.Counter
 	started      time.Time
 
 	mu        sync.Mutex // one start, reload or end at a time; guards what follows
@@ -59,7 +64,7 @@ func New(o Options) *Edge {
 		o.LogOutput = os.Stderr
 	}
 	e := &Edge{
-		options: o, logHandler: newLogHandler(), relay: relay.New(), started: time.Now(),
+		options: o, logHandler: newLogHandler(), started: time.Now(),
 		tickets: make(map[string]*certs.Tickets), ended: make(chan struct{}),
 	}
 	e.logHandler.use(o.LogOutput, configs.Default().Log)
@@ -76,7 +81,12 @@ func (e *Edge) Log() *slog.Logger { return e.log }
 // clients are being served, and Run is owed; on error nothing is left behind. A
 // file that cannot be used is a [*ConfigError].
 func (e *Edge) Start() error {
+	var err error
+	if e.relay, err = relay.New(relay.RelayOptions{Loops: e.options.Loops, OnStall: e.loopStalled}); err != nil {
+		return err
+	}
 	if err := e.load(); err != nil {
+		e.relay.Close()
 		return err
 	}
 	for _, l := range (source{e}).Listeners() {
@@ -169,6 +179,8 @@ func (e *Edge) AdminAddress() net.Addr {
 // closed at once.
 func (e *Edge) Run(drain, stop context.Context) {
 	relaying := start(func(ctx context.Context) { e.relay.Run(ctx) })
+	cleaning := start(func(ctx context.Context) { e.giveBack(ctx.Done()) })
+	defer cleaning.stop()
 	select {
 	case <-drain.Done():
 		e.drain(stop)

@@ -23,6 +23,9 @@ func (e *Edge) registerMetrics() {
 		Name: "mqedge_last_reload_success_timestamp_seconds", Help: "When the configuration in force was loaded.",
 	})
 	e.lastReload.SetToCurrentTime()
+	e.stalls = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "mqedge_relay_stalls_total", Help: "Times that an event loop was at one turn for over a second.",
+	})
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "mqedge_build_info", Help: "Always 1; the version is a label.",
 		ConstLabels: prometheus.Labels{"version": e.options.Version},
@@ -31,7 +34,7 @@ func (e *Edge) registerMetrics() {
 	e.registry = prometheus.NewRegistry()
 	e.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		e.proxyMetrics, balancer.NewCollector(e.pools), e.reloads, e.lastReload, info, &collector{edge: e},
+		e.proxyMetrics, balancer.NewCollector(e.pools), e.reloads, e.lastReload, e.stalls, info, &collector{edge: e},
 	)
 }
 

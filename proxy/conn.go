@@ -43,11 +43,13 @@ type conn struct {
 	sent     uint64 // to the endpoint before the relay began
 	received uint64 // from the client before the relay began
 
+	next, prev *conn // of the listener's table
+
 	mu       sync.Mutex
-	endpoint string      // "" until there is one
-	pair     *relay.Pair // nil until the relay begins
-	closing  string      // why the connection is to end, if told to
-	giveUp   func()      // ends a dial; nil when none is under way
+	endpoint string     // "" until there is one
+	pair     relay.Pair // nil until the relay begins
+	closing  string     // why the connection is to end, if told to
+	giveUp   func()     // ends a dial; nil when none is under way
 }
 
 // tlsInfo is what is kept of a handshake.
@@ -227,7 +229,7 @@ func (c *conn) relay(client, upstream net.Conn) error {
 	if err != nil {
 		return &refusal{reason: reasonClientGone, status: 500, err: err}
 	}
-	c.pair = pair
+	c.pair, c.tcp = pair, nil // the relay has the socket
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -22,7 +23,7 @@ func park(t *testing.T, r *rig, n int) []*net.TCPConn {
 }
 
 func TestADrainClosesEvenlyOverTheTime(t *testing.T) {
-	const n, over, slices = 100, 1500 * time.Millisecond, 5
+	const n, over = 100, 1500 * time.Millisecond
 	e := newEndpoint(t, echo)
 	r := newRig(t, settings(TCP), e.addr)
 	conns := park(t, r, n)
@@ -41,13 +42,13 @@ func TestADrainClosesEvenlyOverTheTime(t *testing.T) {
 	if took < over*9/10 || took > over+time.Second {
 		t.Errorf("took %v, want %v", took, over)
 	}
-	var count [slices]int
-	for _, at := range ends {
-		count[min(int(at*slices/over), slices-1)]++
-	}
-	for i, got := range count {
-		if got < n/slices/4 || got > n/slices*2 {
-			t.Errorf("%d closed in slice %d of %d, want about %d: %v", got, i, slices, n/slices, count)
+	// None comes before its time, so a slice of the time never holds more than
+	// its share and what a busy machine delayed.
+	slices.Sort(ends)
+	for i, at := range ends {
+		due := over * time.Duration(i) / n
+		if at < due-time.Millisecond || at > due+700*time.Millisecond {
+			t.Fatalf("close %d of %d came after %v, due after %v: %v", i, n, at, due, ends)
 		}
 	}
 	r.Wait()

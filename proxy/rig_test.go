@@ -64,7 +64,8 @@ func prepareRig(t testing.TB, bind string, s *Settings, endpoints ...string) *ri
 	must(t, err)
 
 	ctx, cancel := context.WithCancel(context.Background())
-	carrier := relay.New()
+	carrier, err := relay.New(relay.RelayOptions{Loops: 1})
+	must(t, err)
 	relayed, logged := make(chan struct{}), make(chan struct{})
 	go func() { defer close(relayed); carrier.Run(ctx) }()
 	go func() { defer close(logged); log.Run(ctx) }()

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -43,7 +44,7 @@ type Options struct {
 	// as long as Idle allows, which is what half-close needs.
 	Linger time.Duration
 	// Observe is shown the bytes from the endpoint, before they are passed on,
-	// until it returns true. It must not keep the slice.
+	// until it returns true. It must not keep the slice, nor wait.
 	Observe func(p []byte) bool
 	// Counters, if not nil, are added to as bytes move. Many pairs may share one.
 	Counters *Counters
@@ -64,66 +65,176 @@ type Result struct {
 	FromUpstream, ToClient uint64 // bytes of payload, endpoint to client
 }
 
+// Pair is a client and its endpoint while they are relayed.
+type Pair interface {
+	// Bytes returns how many bytes of payload came from the client and how many
+	// went to it so far.
+	Bytes() (fromClient, toClient uint64)
+	// Close ends the pair and names why. What is being written may still go
+	// within a second. It does not wait; done is called when both ends are
+	// closed. Only the first reason counts.
+	Close(why Reason)
+}
+
 // Relay carries pairs of connections. Create it with [New]; it works while
 // [Relay.Run] does.
 type Relay struct {
+	options RelayOptions
+	began   time.Time
+	loops   []*loop // none: the portable implementation
+	pairs   sync.WaitGroup
+	live    atomic.Int64
+
+	// Of the portable implementation.
 	clock atomic.Int64 // ticks since the start
 	wheel wheel
-	flows sync.WaitGroup
-	live  atomic.Int64
+}
+
+// RelayOptions are those of a whole relay.
+type RelayOptions struct {
+	// Loops is how many event loops carry the pairs, each on a thread of its
+	// own, on Linux. With none, and elsewhere, two goroutines carry each pair.
+	// GOMAXPROCS should exceed it: a busy loop keeps its processor while it
+	// waits.
+	Loops int
+	// OnStall hears of a loop that has been at one turn for longer than a
+	// second, once for each such turn, while that lasts.
+	OnStall func(loop int, since time.Duration)
 }
 
 // New returns a relay that carries nothing yet.
-func New() *Relay {
-	r := &Relay{}
-	r.wheel.init()
-	return r
+func New(o RelayOptions) (*Relay, error) {
+	r := &Relay{options: o, began: time.Now()}
+	if err := r.openLoops(o.Loops); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
-// Run keeps the time of all pairs until ctx ends, and then returns when the
-// last pair has ended. The caller closes the pairs that are left, and adds
-// none after ctx has ended.
+// Close gives up what New opened, if Run is never called.
+func (r *Relay) Close() {
+	for _, l := range r.loops {
+		l.close()
+	}
+}
+
+// Run carries the pairs until ctx ends, and then returns when the last pair has
+// ended. The caller closes the pairs that are left, and adds none after ctx has
+// ended.
 func (r *Relay) Run(ctx context.Context) error {
 	t := time.NewTicker(tick)
 	defer t.Stop()
-	start := time.Now()
+	var loops sync.WaitGroup
+	for _, l := range r.loops {
+		loops.Go(l.run)
+	}
+	watch := watchdog{relay: r}
 	done := ctx.Done()
 	drained := make(chan struct{})
 	for {
 		select {
 		case <-t.C:
-			now := int64(time.Since(start) / tick)
+			if len(r.loops) > 0 {
+				watch.look()
+				continue
+			}
+			now := r.tick(time.Now())
 			r.clock.Store(now)
 			r.wheel.advance(now)
 		case <-done:
 			done = nil
 			go func() {
-				r.flows.Wait()
+				r.pairs.Wait()
 				close(drained)
 			}()
 		case <-drained:
+			for _, l := range r.loops {
+				l.stop()
+			}
+			loops.Wait()
 			return nil
 		}
 	}
 }
 
+// tick is the time that all stamps and deadlines are in.
+func (r *Relay) tick(now time.Time) int64 { return int64(now.Sub(r.began) / tick) }
+
 // Live returns how many pairs are being carried.
 func (r *Relay) Live() int { return int(r.live.Load()) }
 
+var errNotRelayConn = errors.New("relay: the connection is neither a *relay.Conn nor a *tls.Conn over one")
+
 // Add takes ownership of both connections, each a [*Conn] or a *tls.Conn over
 // one with its handshake complete, and relays between them. It calls done
-// exactly once, from another goroutine, after both are closed. If it returns
-// an error it took neither connection and does not call done.
-func (r *Relay) Add(client, upstream net.Conn, o Options, done func(Result)) (*Pair, error) {
-	c, err := newEnd(client)
-	if err != nil {
-		return nil, err
+// exactly once, from another goroutine, after both are closed; done must not
+// wait. If Add returns an error it took neither connection and does not call
+// done.
+func (r *Relay) Add(client, upstream net.Conn, o Options, done func(Result)) (Pair, error) {
+	c, ok := newEnd(client)
+	u, ok2 := newEnd(upstream)
+	if !ok || !ok2 {
+		return nil, errNotRelayConn
 	}
-	u, err := newEnd(upstream)
-	if err != nil {
-		return nil, err
+	if len(r.loops) > 0 {
+		return r.addToLoop(c, u, o, done)
 	}
-	p := &Pair{relay: r, client: c, upstream: u, options: o, done: done}
-	p.start()
-	return p, nil
+	return r.addPortable(c, u, o, done), nil
+}
+
+// ledger is what both implementations keep of a pair.
+type ledger struct {
+	options Options
+	done    func(Result)
+	timer   timer
+
+	fromClient, toUpstream atomic.Uint64
+	fromUpstream, toClient atomic.Uint64
+
+	mu     sync.Mutex
+	reason Reason // the first that applies
+	err    error
+}
+
+// Bytes implements Pair.
+func (l *ledger) Bytes() (fromClient, toClient uint64) {
+	return l.fromClient.Load(), l.toClient.Load()
+}
+
+// conclude records why the pair ends, unless that is known already.
+func (l *ledger) conclude(why Reason, err error) {
+	l.mu.Lock()
+	if l.reason == "" {
+		l.reason, l.err = why, err
+	}
+	l.mu.Unlock()
+}
+
+func (l *ledger) result() Result {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return Result{
+		Reason: l.reason, Err: l.err,
+		FromClient: l.fromClient.Load(), ToUpstream: l.toUpstream.Load(),
+		FromUpstream: l.fromUpstream.Load(), ToClient: l.toClient.Load(),
+	}
+}
+
+// ticks rounds up and adds one, since the present tick is partly gone.
+func ticks(d time.Duration) int64 { return int64((d+tick-1)/tick) + 1 }
+
+// check is when a pair is due: both implementations keep idle and linger alike.
+func (l *ledger) due(lastClient, lastUpstream, linger int64) int64 {
+	if l.options.Idle <= 0 {
+		return linger
+	}
+	last := lastClient
+	if !l.options.IdleClient {
+		last = max(last, lastUpstream)
+	}
+	due := last + ticks(l.options.Idle)
+	if linger != 0 {
+		due = min(due, linger)
+	}
+	return due
 }

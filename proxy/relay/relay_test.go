@@ -28,17 +28,16 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // the outer ends of the pair.
 type rig struct {
 	relay          *Relay
-	pair           *Pair
+	pair           Pair
 	client, server net.Conn
 	result         chan Result
 	dones          atomic.Int32
 }
 
-// newRig puts a pair under o between two loopback connections; tlsVersion 0
-// means plain TCP to the client.
-func newRig(t *testing.T, tlsVersion uint16, o Options) *rig {
+// newRig puts a pair under o between two loopback connections.
+func newRig(t *testing.T, v variant, o Options) *rig {
 	t.Helper()
-	r := New()
+	r := newRelay(t, v.loops)
 	ctx, cancel := context.WithCancel(context.Background())
 	stopped := make(chan struct{})
 	go func() { r.Run(ctx); close(stopped) }()
@@ -52,8 +51,8 @@ func newRig(t *testing.T, tlsVersion uint16, o Options) *rig {
 
 	g := &rig{relay: r, server: serverOuter, client: clientOuter, result: make(chan Result, 2)}
 	var near net.Conn = c
-	if tlsVersion != 0 {
-		tc := tls.Client(clientOuter, &tls.Config{InsecureSkipVerify: true, MaxVersion: tlsVersion})
+	if v.tls != 0 {
+		tc := tls.Client(clientOuter, &tls.Config{InsecureSkipVerify: true, MaxVersion: v.tls})
 		ts := tls.Server(c, &tls.Config{Certificates: []tls.Certificate{testCertificate(t)}, MinVersion: tls.VersionTLS12})
 		shaken := make(chan error, 1)
 		go func() { shaken <- tc.Handshake() }()
@@ -90,6 +89,22 @@ func (g *rig) wait(t *testing.T) Result {
 	}
 }
 
+// running runs r; the function it returns ends and awaits it.
+func running(t *testing.T, r *Relay) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	stopped := make(chan struct{})
+	go func() { r.Run(ctx); close(stopped) }()
+	return func() {
+		cancel()
+		select {
+		case <-stopped:
+		case <-time.After(20 * time.Second):
+			t.Error("the relay did not end")
+		}
+	}
+}
+
 func tcpPair(t *testing.T) (dialled, accepted *net.TCPConn) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -119,20 +134,36 @@ func must(t *testing.T, err error) {
 	}
 }
 
+func newRelay(t *testing.T, loops int) *Relay {
+	t.Helper()
+	r, err := New(RelayOptions{Loops: loops})
+	must(t, err)
+	return r
+}
+
 type closeWriter interface{ CloseWrite() error }
 
-var transports = []struct {
-	name string
-	tls  uint16
-}{{"plain", 0}, {"TLS 1.2", tls.VersionTLS12}, {"TLS 1.3", tls.VersionTLS13}}
+// variant is one way to carry a pair.
+type variant struct {
+	name  string
+	tls   uint16 // of the client; 0 is plain TCP
+	loops int
+}
+
+// variants are every implementation with every transport. Where there are no
+// loops the portable implementation stands in for them.
+var variants = []variant{
+	{"goroutines, plain", 0, 0}, {"goroutines, TLS 1.2", tls.VersionTLS12, 0}, {"goroutines, TLS 1.3", tls.VersionTLS13, 0},
+	{"loops, plain", 0, 2}, {"loops, TLS 1.2", tls.VersionTLS12, 2}, {"loops, TLS 1.3", tls.VersionTLS13, 2},
+}
 
 func TestNothingIsLostEitherWayWithHalfClose(t *testing.T) {
 	const size = 64 << 20
-	for _, tr := range transports {
-		t.Run(tr.name, func(t *testing.T) {
+	for _, v := range variants {
+		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
 			var c Counters
-			g := newRig(t, tr.tls, Options{Idle: time.Minute, Counters: &c})
+			g := newRig(t, v, Options{Idle: time.Minute, Counters: &c})
 			type sum = [sha256.Size]byte
 			send := func(w net.Conn, seed uint64) <-chan sum {
 				out := make(chan sum, 1)
@@ -187,9 +218,9 @@ func TestNothingIsLostEitherWayWithHalfClose(t *testing.T) {
 }
 
 func TestTheOtherDirectionOutlivesAHalfClose(t *testing.T) {
-	for _, tr := range transports {
-		t.Run(tr.name, func(t *testing.T) {
-			g := newRig(t, tr.tls, Options{})
+	for _, v := range variants {
+		t.Run(v.name, func(t *testing.T) {
+			g := newRig(t, v, Options{})
 			g.client.Write([]byte("ask"))
 			must(t, g.client.(closeWriter).CloseWrite())
 			got, err := io.ReadAll(g.server)
@@ -210,38 +241,40 @@ func TestTheOtherDirectionOutlivesAHalfClose(t *testing.T) {
 }
 
 func TestBytesThatCameWithTheHandshakeGoFirst(t *testing.T) {
-	r := New()
-	ctx, cancel := context.WithCancel(context.Background())
-	stopped := make(chan struct{})
-	go func() { r.Run(ctx); close(stopped) }()
-	defer func() { cancel(); <-stopped }()
+	for _, loops := range []int{0, 1} {
+		r := newRelay(t, loops)
+		ctx, cancel := context.WithCancel(context.Background())
+		stopped := make(chan struct{})
+		go func() { r.Run(ctx); close(stopped) }()
+		defer func() { cancel(); <-stopped }()
 
-	co, ci := tcpPair(t)
-	so, si := tcpPair(t)
-	defer co.Close()
-	defer so.Close()
-	c, err := NewConn(ci, []byte("early "))
-	must(t, err)
-	u, err := NewConn(si, nil)
-	must(t, err)
-	done := make(chan Result, 1)
-	_, err = r.Add(c, u, Options{}, func(res Result) { done <- res })
-	must(t, err)
-	co.Write([]byte("late"))
-	co.Close()
-	got, err := io.ReadAll(so)
-	if string(got) != "early late" || err != nil {
-		t.Errorf("got %q, %v", got, err)
+		co, ci := tcpPair(t)
+		so, si := tcpPair(t)
+		defer co.Close()
+		defer so.Close()
+		c, err := NewConn(ci, []byte("early "))
+		must(t, err)
+		u, err := NewConn(si, nil)
+		must(t, err)
+		done := make(chan Result, 1)
+		_, err = r.Add(c, u, Options{}, func(res Result) { done <- res })
+		must(t, err)
+		co.Write([]byte("late"))
+		co.Close()
+		got, err := io.ReadAll(so)
+		if string(got) != "early late" || err != nil {
+			t.Errorf("got %q, %v", got, err)
+		}
+		so.Close()
+		<-done
 	}
-	so.Close()
-	<-done
 }
 
 func TestAPeerThatNeverReadsEndsAtTheIdleTime(t *testing.T) {
-	for _, tr := range transports {
-		t.Run(tr.name, func(t *testing.T) {
+	for _, v := range variants {
+		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
-			g := newRig(t, tr.tls, Options{Idle: 300 * time.Millisecond})
+			g := newRig(t, v, Options{Idle: 300 * time.Millisecond})
 			written := make(chan int64, 1)
 			go func() {
 				n, _ := io.Copy(g.server, neverEnding{})
@@ -263,45 +296,55 @@ type neverEnding struct{}
 func (neverEnding) Read(p []byte) (int, error) { return len(p), nil }
 
 func TestOnlyTheClientsBytesCountForAClientIdleTime(t *testing.T) {
-	g := newRig(t, 0, Options{Idle: 300 * time.Millisecond, IdleClient: true})
-	go io.Copy(io.Discard, g.client)
-	stop := make(chan struct{})
-	defer close(stop)
-	go func() {
-		for {
-			select {
-			case <-stop:
-				return
-			case <-time.After(50 * time.Millisecond):
-				g.server.Write([]byte("still here"))
+	for _, v := range variants {
+		t.Run(v.name, func(t *testing.T) {
+			t.Parallel()
+			g := newRig(t, v, Options{Idle: 300 * time.Millisecond, IdleClient: true})
+			go io.Copy(io.Discard, g.client)
+			stop := make(chan struct{})
+			defer close(stop)
+			go func() {
+				for {
+					select {
+					case <-stop:
+						return
+					case <-time.After(50 * time.Millisecond):
+						g.server.Write([]byte("still here"))
+					}
+				}
+			}()
+			if res := g.wait(t); res.Reason != IdleTimeout {
+				t.Errorf("reason %s, want %s", res.Reason, IdleTimeout)
 			}
-		}
-	}()
-	if res := g.wait(t); res.Reason != IdleTimeout {
-		t.Errorf("reason %s, want %s", res.Reason, IdleTimeout)
+		})
 	}
 }
 
 func TestAnActivePairOutlivesItsIdleTime(t *testing.T) {
-	g := newRig(t, 0, Options{Idle: 400 * time.Millisecond})
-	buf := make([]byte, 1)
-	for start := time.Now(); time.Since(start) < 1500*time.Millisecond; {
-		g.client.Write([]byte("x"))
-		_, err := io.ReadFull(g.server, buf)
-		must(t, err)
-		select {
-		case res := <-g.result:
-			t.Fatalf("ended: %+v", res)
-		case <-time.After(100 * time.Millisecond):
-		}
+	for _, v := range variants {
+		t.Run(v.name, func(t *testing.T) {
+			t.Parallel()
+			g := newRig(t, v, Options{Idle: 400 * time.Millisecond})
+			buf := make([]byte, 1)
+			for start := time.Now(); time.Since(start) < 1500*time.Millisecond; {
+				g.client.Write([]byte("x"))
+				_, err := io.ReadFull(g.server, buf)
+				must(t, err)
+				select {
+				case res := <-g.result:
+					t.Fatalf("ended: %+v", res)
+				case <-time.After(100 * time.Millisecond):
+				}
+			}
+		})
 	}
 }
 
 func TestAResetReachesTheOtherEndAsAClose(t *testing.T) {
-	for _, tr := range transports {
-		t.Run(tr.name, func(t *testing.T) {
+	for _, v := range variants {
+		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
-			g := newRig(t, tr.tls, Options{})
+			g := newRig(t, v, Options{})
 			g.client.Write([]byte("last words"))
 			buf := make([]byte, 10)
 			_, err := io.ReadFull(g.server, buf)
@@ -325,24 +368,27 @@ func TestAResetReachesTheOtherEndAsAClose(t *testing.T) {
 }
 
 func TestWhatAnEndpointSentBeforeItDiedStillArrives(t *testing.T) {
-	g := newRig(t, 0, Options{})
-	g.client.Write([]byte("unread by the server"))
-	must(t, eventually(func() bool { _, n := g.pair.upstreamBytes(); return n > 0 }))
-	g.server.Write([]byte("bye"))
-	buf := make([]byte, 3)
-	g.client.SetReadDeadline(time.Now().Add(5 * time.Second))
-	_, err := io.ReadFull(g.client, buf)
-	must(t, err)
-	g.server.Close() // with bytes unread: the kernel sends RST
-	if _, err := g.client.Read(buf); err != io.EOF {
-		t.Errorf("client read %v, want EOF", err)
-	}
-	if res := g.wait(t); res.Reason != UpstreamReset {
-		t.Errorf("reason %s, want %s", res.Reason, UpstreamReset)
+	for _, v := range variants {
+		t.Run(v.name, func(t *testing.T) {
+			t.Parallel()
+			g := newRig(t, v, Options{})
+			g.client.Write([]byte("unread by the server"))
+			must(t, eventually(func() bool { n, _ := g.pair.Bytes(); return n > 0 }))
+			g.server.Write([]byte("bye"))
+			buf := make([]byte, 3)
+			g.client.SetReadDeadline(time.Now().Add(5 * time.Second))
+			_, err := io.ReadFull(g.client, buf)
+			must(t, err)
+			g.server.Close() // with bytes unread: the kernel sends RST
+			if _, err := g.client.Read(buf); err != io.EOF {
+				t.Errorf("client read %v, want EOF", err)
+			}
+			if res := g.wait(t); res.Reason != UpstreamReset {
+				t.Errorf("reason %s, want %s", res.Reason, UpstreamReset)
+			}
+		})
 	}
 }
-
-func (p *Pair) upstreamBytes() (from, to uint64) { return p.fromUpstream.Load(), p.toUpstream.Load() }
 
 func eventually(ok func() bool) error {
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
@@ -355,20 +401,25 @@ func eventually(ok func() bool) error {
 }
 
 func TestLingerBoundsAClientThatDoesNotCloseAfterItsEndpointDid(t *testing.T) {
-	g := newRig(t, 0, Options{Linger: 200 * time.Millisecond})
-	g.server.Close()
-	if _, err := io.ReadAll(g.client); err != nil {
-		t.Error(err)
-	}
-	if res := g.wait(t); res.Reason != UpstreamClosed {
-		t.Errorf("reason %s, want %s", res.Reason, UpstreamClosed)
+	for _, v := range variants {
+		t.Run(v.name, func(t *testing.T) {
+			t.Parallel()
+			g := newRig(t, v, Options{Linger: 200 * time.Millisecond})
+			g.server.Close()
+			if _, err := io.ReadAll(g.client); err != nil {
+				t.Error(err)
+			}
+			if res := g.wait(t); res.Reason != UpstreamClosed {
+				t.Errorf("reason %s, want %s", res.Reason, UpstreamClosed)
+			}
+		})
 	}
 }
 
 func TestCloseNamesTheReasonAndSendsCloseNotify(t *testing.T) {
-	for _, tr := range transports {
-		t.Run(tr.name, func(t *testing.T) {
-			g := newRig(t, tr.tls, Options{})
+	for _, v := range variants {
+		t.Run(v.name, func(t *testing.T) {
+			g := newRig(t, v, Options{})
 			g.pair.Close("kicked")
 			g.pair.Close("too late")
 			if _, err := g.client.Read(make([]byte, 1)); err != io.EOF {
@@ -382,15 +433,15 @@ func TestCloseNamesTheReasonAndSendsCloseNotify(t *testing.T) {
 }
 
 func TestCloseEndsAPairWhoseClientReadsNothing(t *testing.T) {
-	for _, tr := range transports {
-		t.Run(tr.name, func(t *testing.T) {
+	for _, v := range variants {
+		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
-			g := newRig(t, tr.tls, Options{})
+			g := newRig(t, v, Options{})
 			go io.Copy(g.server, neverEnding{})
 			stuck := uint64(0)
 			must(t, eventually(func() bool { // until nothing moves any more
 				before := stuck
-				stuck, _ = g.pair.upstreamBytes()
+				_, stuck = g.pair.Bytes()
 				<-time.After(50 * time.Millisecond)
 				return stuck > 0 && stuck == before
 			}))
@@ -403,22 +454,27 @@ func TestCloseEndsAPairWhoseClientReadsNothing(t *testing.T) {
 }
 
 func TestObserveSeesTheEndpointsBytesUntilItHasEnough(t *testing.T) {
-	var seen bytes.Buffer
-	g := newRig(t, 0, Options{Observe: func(p []byte) bool {
-		seen.Write(p)
-		return seen.Len() >= 4
-	}})
-	buf := make([]byte, 8)
-	for _, s := range []string{"ab", "cd", "ef"} {
-		g.server.Write([]byte(s))
-		_, err := io.ReadFull(g.client, buf[:2])
-		must(t, err)
-	}
-	g.server.Close()
-	g.client.Close()
-	g.wait(t)
-	if seen.String() != "abcd" {
-		t.Errorf("observed %q", seen.String())
+	for _, v := range variants {
+		t.Run(v.name, func(t *testing.T) {
+			t.Parallel()
+			var seen bytes.Buffer
+			g := newRig(t, v, Options{Observe: func(p []byte) bool {
+				seen.Write(p)
+				return seen.Len() >= 4
+			}})
+			buf := make([]byte, 8)
+			for _, s := range []string{"ab", "cd", "ef"} {
+				g.server.Write([]byte(s))
+				_, err := io.ReadFull(g.client, buf[:2])
+				must(t, err)
+			}
+			g.server.Close()
+			g.client.Close()
+			g.wait(t)
+			if seen.String() != "abcd" {
+				t.Errorf("observed %q", seen.String())
+			}
+		})
 	}
 }
 
@@ -426,30 +482,8 @@ func TestAddRefusesAForeignConnectionAndTakesNothing(t *testing.T) {
 	a, b := net.Pipe()
 	defer a.Close()
 	defer b.Close()
-	_, err := New().Add(a, b, Options{}, func(Result) { t.Error("done was called") })
+	_, err := newRelay(t, 0).Add(a, b, Options{}, func(Result) { t.Error("done was called") })
 	if err == nil {
 		t.Error("a pipe was accepted")
-	}
-}
-
-func TestAnIdlePairHoldsNoBuffer(t *testing.T) {
-	for _, tr := range transports {
-		t.Run(tr.name, func(t *testing.T) {
-			g := newRig(t, tr.tls, Options{})
-			buf := make([]byte, 4)
-			g.client.Write([]byte("ping"))
-			_, err := io.ReadFull(g.server, buf)
-			must(t, err)
-			g.server.Write([]byte("pong"))
-			_, err = io.ReadFull(g.client, buf)
-			must(t, err)
-			g.pair.Close("look")
-			g.wait(t) // the flows have ended: their state may be read
-			for _, e := range []end{g.pair.client, g.pair.upstream} {
-				if e.conn.buf != nil {
-					t.Error("a buffer is still borrowed")
-				}
-			}
-		})
 	}
 }

@@ -13,54 +13,75 @@ const slots = 1024
 type wheel struct {
 	mu   sync.Mutex
 	now  int64
-	slot [slots]*Pair // heads of doubly linked lists
+	slot [slots]*timer // heads of doubly linked lists
 }
 
-func (w *wheel) init() { w.now = 0 }
+// timer is what a pair has on a wheel. All of it belongs to the wheel.
+type timer struct {
+	owner checker
 
-// put files p under tick at, which is clamped to the future within the horizon.
-func (w *wheel) put(p *Pair, at int64) {
+	next, prev   *timer
+	slot         int32
+	filed, ended bool
+}
+
+// checker is a pair as the wheel sees it.
+type checker interface {
+	// check looks at the pair at tick now and returns the tick at which to look
+	// again, or 0 for never. It must not call the wheel.
+	check(now int64) (again int64)
+}
+
+// put files t under tick at, which is clamped to the future within the horizon.
+func (w *wheel) put(t *timer, at int64) {
 	w.mu.Lock()
-	w.link(p, at)
+	w.link(t, at)
 	w.mu.Unlock()
 }
 
-func (w *wheel) link(p *Pair, at int64) {
-	if p.ended {
+func (w *wheel) link(t *timer, at int64) {
+	if t.ended {
 		return
 	}
-	w.unlink(p)
+	w.unlink(t)
 	at = min(max(at, w.now+1), w.now+slots-1)
-	p.slot = int32(at % slots)
-	p.filed = true
-	head := w.slot[p.slot]
-	p.next, p.prev = head, nil
+	t.slot = int32(at % slots)
+	t.filed = true
+	head := w.slot[t.slot]
+	t.next, t.prev = head, nil
 	if head != nil {
-		head.prev = p
+		head.prev = t
 	}
-	w.slot[p.slot] = p
+	w.slot[t.slot] = t
 }
 
-func (w *wheel) unlink(p *Pair) {
-	if !p.filed {
+func (w *wheel) unlink(t *timer) {
+	if !t.filed {
 		return
 	}
-	if p.prev != nil {
-		p.prev.next = p.next
+	if t.prev != nil {
+		t.prev.next = t.next
 	} else {
-		w.slot[p.slot] = p.next
+		w.slot[t.slot] = t.next
 	}
-	if p.next != nil {
-		p.next.prev = p.prev
+	if t.next != nil {
+		t.next.prev = t.prev
 	}
-	p.next, p.prev, p.filed = nil, nil, false
+	t.next, t.prev, t.filed = nil, nil, false
 }
 
-// remove takes p off the wheel for good.
-func (w *wheel) remove(p *Pair) {
+// take takes t off the wheel; it may be put on another.
+func (w *wheel) take(t *timer) {
 	w.mu.Lock()
-	w.unlink(p)
-	p.ended = true
+	w.unlink(t)
+	w.mu.Unlock()
+}
+
+// remove takes t off the wheel for good.
+func (w *wheel) remove(t *timer) {
+	w.mu.Lock()
+	w.unlink(t)
+	t.ended = true
 	w.mu.Unlock()
 }
 
@@ -70,14 +91,14 @@ func (w *wheel) advance(now int64) {
 	defer w.mu.Unlock()
 	from := max(w.now+1, now-slots+1)
 	w.now = now
-	for t := from; t <= now; t++ {
-		for p := w.slot[t%slots]; p != nil; {
-			next := p.next
-			w.unlink(p)
-			if due := p.check(now); due > 0 {
-				w.link(p, due)
+	for i := from; i <= now; i++ {
+		for t := w.slot[i%slots]; t != nil; {
+			next := t.next
+			w.unlink(t)
+			if again := t.owner.check(now); again > 0 {
+				w.link(t, again)
 			}
-			p = next
+			t = next
 		}
 	}
 }

@@ -1,0 +1,373 @@
+package relay
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// loop carries pairs on a thread of its own: an epoll instance over sockets
+// that Go's netpoller has let go of, so that neither a goroutine nor a buffer
+// is spent on a pair that is idle. All that a pair has in a loop is touched by
+// that thread alone; others talk to it through the inbox.
+type loop struct {
+	relay *Relay
+	epoll int
+	wakes int // eventfd
+
+	pairs []*loopPair // by slot; nil where free
+	free  []int32     // slots
+	again []*loopPair // have more to read than one turn gives them
+	over  []*loopPair // due by the wheel
+	pipes []*pipe     // empty, to be borrowed
+	wheel wheel
+	now   int64 // tick
+
+	in     []byte // what a read takes
+	plain  []byte // what crypto/tls makes of it
+	staged []byte // what crypto/tls wants to send
+
+	mu       sync.Mutex
+	inbox    []message
+	asleep   bool // in a wait that only an event ends
+	stopping bool
+
+	load         atomic.Int32 // of the last tick, in thousandths
+	busy         time.Duration
+	workingSince atomic.Int64 // nanoseconds since relay.began; 0 while waiting
+}
+
+// message is what others want of a loop.
+type message struct {
+	pair  *loopPair
+	close bool // else: carry it
+}
+
+const (
+	// readMost is the most that one read takes: large, since bulk costs by the
+	// system call, and shared by all pairs of a loop.
+	readMost = 256 << 10
+	// readLeast is what a pair is given until it has shown that its reads are
+	// full and its writes are taken: a peer that stops reading then leaves so
+	// much behind.
+	readLeast = 16 << 10
+	// turnShare bounds what one pair may read before others have their turn.
+	turnShare = 512 << 10
+
+	// A loop that had events of late waits for the next without telling the Go
+	// scheduler. Otherwise its monitor thread, which looks for threads stuck in
+	// system calls, takes up to a quarter of the CPU time by its own wake-ups.
+	// The wait is short, since the processor (a P) is held meanwhile; a loop
+	// that saw nothing for a second waits in the ordinary way.
+	shortWait  = 20 * time.Millisecond
+	quietTurns = 50
+)
+
+func (r *Relay) openLoops(n int) error {
+	for range n {
+		l, err := openLoop(r)
+		if err != nil {
+			for _, l := range r.loops {
+				l.close()
+			}
+			return fmt.Errorf("relay: event loop: %w", err)
+		}
+		r.loops = append(r.loops, l)
+	}
+	return nil
+}
+
+func openLoop(r *Relay) (*loop, error) {
+	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	wakes, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err == nil {
+		err = unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, wakes, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: wakeSlot})
+	}
+	if err != nil {
+		unix.Close(ep)
+		return nil, err
+	}
+	return &loop{
+		relay: r, epoll: ep, wakes: wakes,
+		in: make([]byte, readMost), plain: make([]byte, readMost), staged: make([]byte, 0, readLeast),
+	}, nil
+}
+
+// wakeSlot marks events of the eventfd.
+const wakeSlot = -1
+
+func (l *loop) close() {
+	for _, p := range l.pipes {
+		p.close()
+	}
+	unix.Close(l.epoll)
+	unix.Close(l.wakes)
+}
+
+// post hands a message over and wakes the loop if it sleeps.
+func (l *loop) post(m message) {
+	l.mu.Lock()
+	l.inbox = append(l.inbox, m)
+	wake := l.asleep
+	l.asleep = false
+	l.mu.Unlock()
+	if wake {
+		l.wake()
+	}
+}
+
+func (l *loop) wake() {
+	one := uint64(1)
+	unix.Write(l.wakes, (*[8]byte)(unsafe.Pointer(&one))[:])
+}
+
+// stop makes run return. No pair may be left.
+func (l *loop) stop() {
+	l.mu.Lock()
+	l.stopping = true
+	l.mu.Unlock()
+	l.wake()
+}
+
+func (l *loop) run() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer l.close()
+	events := make([]unix.EpollEvent, 256)
+	quiet := 0
+	awake := time.Now()
+	lastTick := l.now
+	for {
+		timeout, short := l.nextWait(quiet)
+		if timeout != 0 && !l.lieDown() {
+			timeout = 0
+		}
+		l.busy += time.Since(awake)
+		l.workingSince.Store(0)
+		n := l.wait(events, timeout, short)
+		awake = time.Now()
+		l.workingSince.Store(int64(awake.Sub(l.relay.began)))
+		quiet++
+		if n > 0 {
+			quiet = 0
+		}
+		l.now = l.relay.tick(awake)
+		for i := range events[:n] {
+			l.handle(&events[i])
+		}
+		if l.readInbox() {
+			return
+		}
+		l.continueReads()
+		if l.now > lastTick {
+			l.wheel.advance(l.now)
+			l.endOverdue()
+			l.load.Store(int32(l.busy * 1000 / (time.Duration(l.now-lastTick) * tick)))
+			l.busy, lastTick = 0, l.now
+			l.share()
+		}
+	}
+}
+
+// nextWait says how long to wait, and whether in the way that hides it from the
+// scheduler.
+func (l *loop) nextWait(quiet int) (timeout time.Duration, short bool) {
+	if len(l.again) > 0 {
+		return 0, true
+	}
+	if quiet < quietTurns {
+		return shortWait, true
+	}
+	if len(l.pairs) == len(l.free) {
+		return -1, false
+	}
+	return time.Until(l.relay.began.Add(time.Duration(l.now+1) * tick)), false
+}
+
+// lieDown announces that the loop is about to wait, unless there is a message.
+func (l *loop) lieDown() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.asleep = len(l.inbox) == 0 && !l.stopping
+	return l.asleep
+}
+
+func (l *loop) wait(events []unix.EpollEvent, timeout time.Duration, short bool) int {
+	ms := -1
+	if timeout >= 0 {
+		ms = int((timeout + time.Millisecond - 1) / time.Millisecond)
+	}
+	var n uintptr
+	var errno unix.Errno
+	if short {
+		n, _, errno = unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.epoll),
+			uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), uintptr(ms), 0, 0)
+	} else {
+		n, _, errno = unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.epoll),
+			uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), uintptr(ms), 0, 0)
+	}
+	if errno != 0 {
+		return 0 // EINTR: the runtime wants this thread to look up
+	}
+	return int(n)
+}
+
+func (l *loop) handle(ev *unix.EpollEvent) {
+	if ev.Fd == wakeSlot {
+		var b [8]byte
+		unix.Read(l.wakes, b[:])
+		return
+	}
+	p := l.pairs[ev.Fd]
+	if p == nil {
+		return // it ended earlier in this turn
+	}
+	s := &p.sides[ev.Pad]
+	if ev.Events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		s.readable = true
+		s.ending = s.ending || ev.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0
+	}
+	if s.blocked() && ev.Events&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		p.flush(s)
+	}
+	p.serve()
+}
+
+// readInbox takes the messages; it reports whether the loop is to end.
+func (l *loop) readInbox() (end bool) {
+	l.mu.Lock()
+	l.asleep = false
+	messages := l.inbox
+	l.inbox = nil
+	end = l.stopping
+	l.mu.Unlock()
+	for _, m := range messages {
+		switch {
+		case !m.close:
+			l.carry(m.pair)
+		case m.pair.loop.Load() != l:
+			m.pair.loop.Load().post(m) // it was handed over meanwhile
+		case !m.pair.gone:
+			m.pair.abort()
+		}
+	}
+	return end
+}
+
+// share hands pairs over to a loop that has much less to do, when this one is
+// close to its limit: connections are given to one loop after the other while
+// they are quiet, and may all become busy later.
+func (l *loop) share() {
+	const full, roomy, atOnce = 850, 500, 64
+	if l.load.Load() < full {
+		return
+	}
+	for _, to := range l.relay.loops {
+		if to == l || to.load.Load() > roomy {
+			continue
+		}
+		for i, moved := 0, 0; i < len(l.pairs) && moved < min(atOnce, len(l.pairs)/4); i++ {
+			if p := l.pairs[(i+int(l.now))%len(l.pairs)]; p != nil && !p.queued {
+				l.handOver(p, to)
+				moved++
+			}
+		}
+		return
+	}
+}
+
+func (l *loop) handOver(p *loopPair, to *loop) {
+	for i := range p.sides {
+		unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, p.sides[i].fd, nil)
+	}
+	l.wheel.take(&p.timer)
+	l.pairs[p.slot] = nil
+	l.free = append(l.free, p.slot)
+	// In one step, so that nobody's Close gets there before the pair does.
+	to.mu.Lock()
+	p.loop.Store(to)
+	to.inbox = append(to.inbox, message{pair: p})
+	wake := to.asleep
+	to.asleep = false
+	to.mu.Unlock()
+	if wake {
+		to.wake()
+	}
+}
+
+func (l *loop) continueReads() {
+	turn := l.again
+	l.again = nil
+	for _, p := range turn {
+		p.queued = false
+		if !p.gone {
+			p.serve()
+		}
+	}
+}
+
+// endOverdue ends what the wheel found, which it may not do itself.
+func (l *loop) endOverdue() {
+	for _, p := range l.over {
+		if p.gone {
+			continue
+		}
+		if p.linger != 0 && l.now >= p.linger {
+			p.finish()
+			continue
+		}
+		p.conclude(IdleTimeout, nil)
+		p.abort()
+	}
+	l.over = slices.Delete(l.over, 0, len(l.over))
+}
+
+// carry begins to relay a pair that Add has handed over.
+func (l *loop) carry(p *loopPair) {
+	if n := len(l.free); n > 0 {
+		p.slot = l.free[n-1]
+		l.free = l.free[:n-1]
+		l.pairs[p.slot] = p
+	} else {
+		p.slot = int32(len(l.pairs))
+		l.pairs = append(l.pairs, p)
+	}
+	for i := range p.sides {
+		s := &p.sides[i]
+		if !p.begun {
+			s.last = l.now
+		}
+		s.readable = true // an edge before this moment was not seen
+		if s.tls != nil {
+			s.conn.staged = &l.staged
+		}
+		err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, s.fd, &unix.EpollEvent{
+			Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET&0xffffffff,
+			Fd:     p.slot, Pad: int32(i),
+		})
+		if err != nil {
+			p.conclude(sideBroke(i), err)
+			p.finish()
+			return
+		}
+	}
+	if due := p.due(p.sides[client].last, p.sides[upstream].last, p.linger); due > 0 {
+		l.wheel.put(&p.timer, due)
+	}
+	if !p.begun {
+		p.begun = true
+		for i := range p.sides {
+			p.takeLeftOver(i)
+		}
+	}
+	p.serve()
+}
