@@ -3,6 +3,7 @@ package proxy
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -11,9 +12,27 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/mqedge/mqedge/proxy/relay"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(relayed{m}) }
+
+// carrier relays for all tests, as one does for all listeners of a process.
+var carrier = relay.New()
+
+// relayed runs the tests while the carrier works.
+type relayed struct{ *testing.M }
+
+func (r relayed) Run() int {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() { defer close(ended); carrier.Run(ctx) }()
+	code := r.M.Run()
+	cancel()
+	<-ended
+	return code
+}
 
 // patience is how long a test waits for what must come.
 const patience = 15 * time.Second
