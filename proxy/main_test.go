@@ -19,12 +19,15 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(relayed{m}) }
 
 // carrier relays for all tests, as one does for all listeners of a process.
-var carrier = relay.New()
+var carrier, carrierErr = relay.New(relay.RelayOptions{Loops: 1})
 
 // relayed runs the tests while the carrier works.
 type relayed struct{ *testing.M }
 
 func (r relayed) Run() int {
+	if carrierErr != nil {
+		panic(carrierErr)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() { defer close(ended); carrier.Run(ctx) }()

@@ -15,7 +15,6 @@ import (
 
 	"github.com/mqedge/mqedge/balancer"
 	"github.com/mqedge/mqedge/proxy/accesslog"
-	"github.com/mqedge/mqedge/proxy/relay"
 )
 
 var quiet = slog.New(slog.DiscardHandler)
@@ -64,10 +63,7 @@ func prepareRig(t testing.TB, bind string, s *Settings, endpoints ...string) *ri
 	must(t, err)
 
 	ctx, cancel := context.WithCancel(context.Background())
-	carrier, err := relay.New(relay.RelayOptions{Loops: 1})
-	must(t, err)
-	relayed, logged := make(chan struct{}), make(chan struct{})
-	go func() { defer close(relayed); carrier.Run(ctx) }()
+	logged := make(chan struct{})
 	go func() { defer close(logged); log.Run(ctx) }()
 
 	r.Listener = NewListener("test", carrier, NewMetrics(func() []*Listener { return []*Listener{r.Listener} }), quiet, s)
@@ -83,7 +79,6 @@ func prepareRig(t testing.TB, bind string, s *Settings, endpoints ...string) *ri
 		r.Wait()
 		r.checkNothingIsLeft(t)
 		cancel()
-		<-relayed
 		<-logged
 	})
 	return r

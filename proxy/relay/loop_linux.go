@@ -287,7 +287,7 @@ func (l *loop) share() {
 
 func (l *loop) handOver(p *loopPair, to *loop) {
 	for i := range p.sides {
-		unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, p.sides[i].fd, nil)
+		unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, int(p.sides[i].fd), nil)
 	}
 	l.wheel.take(&p.timer)
 	l.pairs[p.slot] = nil
@@ -321,7 +321,7 @@ func (l *loop) endOverdue() {
 		if p.gone {
 			continue
 		}
-		if p.linger != 0 && l.now >= p.linger {
+		if p.linger != 0 && l.now >= int64(p.linger) {
 			p.finish()
 			continue
 		}
@@ -344,13 +344,13 @@ func (l *loop) carry(p *loopPair) {
 	for i := range p.sides {
 		s := &p.sides[i]
 		if !p.begun {
-			s.last = l.now
+			s.last = int32(l.now)
 		}
 		s.readable = true // an edge before this moment was not seen
 		if s.tls != nil {
 			s.conn.staged = &l.staged
 		}
-		err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, s.fd, &unix.EpollEvent{
+		err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, int(s.fd), &unix.EpollEvent{
 			Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET&0xffffffff,
 			Fd:     p.slot, Pad: int32(i),
 		})
@@ -360,7 +360,7 @@ func (l *loop) carry(p *loopPair) {
 			return
 		}
 	}
-	if due := p.due(p.sides[client].last, p.sides[upstream].last, p.linger); due > 0 {
+	if due := p.due(int64(p.sides[client].last), int64(p.sides[upstream].last), int64(p.linger)); due > 0 {
 		l.wheel.put(&p.timer, due)
 	}
 	if !p.begun {

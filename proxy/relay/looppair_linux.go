@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,23 +23,22 @@ type loopPair struct {
 	slot  int32
 	sides [2]side
 
-	linger   int64 // tick; 0 while both directions are open
+	linger   int32 // tick; 0 while both directions are open
 	begun    bool  // what came before the loop has been taken
 	observed bool
 	queued   bool // in loop.again
 	gone     bool // closed, and done was called
 }
 
-// side is one socket of a pair.
+// side is one socket of a pair. There are two for each connection: what is
+// needed only while bytes move is behind backlog.
 type side struct {
 	end
-	fd      int
-	pending []byte // what the socket has not taken; while there is any the other side is not read
-	owed    uint64 // bytes of payload that are not counted as sent yet, since some are pending
-	last    int64  // tick at which bytes last came
-	size    int32  // of the next read
-	fulls   int32  // reads of the largest size in a row
-	pipe    *pipe  // what is on its way to this side through a pipe; nil while nothing is spliced
+	backlog *backlog // nil while the socket takes everything
+	fd      int32
+	last    int32 // tick at which bytes last came
+	size    int32 // of the next read
+	fulls   uint8 // reads of the largest size in a row, up to spliceAfter
 
 	readable bool // a read may bring something
 	ending   bool // the peer has closed: read on until that is seen
@@ -50,8 +48,19 @@ type side struct {
 	broken   bool // a write failed: what the other side sends is dropped
 }
 
+// backlog is what is on its way to a socket. While it holds bytes the other
+// side is not read.
+type backlog struct {
+	pending []byte // not taken yet
+	pipe    *pipe  // nil while nothing is spliced
+	owed    uint64 // bytes of payload that are not counted as sent yet
+}
+
 // blocked reports whether the socket has not taken everything yet.
-func (s *side) blocked() bool { return len(s.pending) > 0 || s.pipe != nil && s.pipe.n > 0 }
+func (s *side) blocked() bool {
+	b := s.backlog
+	return b != nil && (len(b.pending) > 0 || b.pipe != nil && b.pipe.n > 0)
+}
 
 func sideBroke(i int) Reason {
 	if i == client {
@@ -70,9 +79,9 @@ func (r *Relay) addToLoop(c, u end, o Options, done func(Result)) (Pair, error) 
 		unix.Close(cfd)
 		return nil, err
 	}
-	p := &loopPair{ledger: ledger{options: o, done: done}}
-	p.timer.owner = p
-	p.sides = [2]side{{end: c, fd: cfd, size: readLeast}, {end: u, fd: ufd, size: readLeast}}
+	p := &loopPair{}
+	p.ledger = newLedger(o, done, p)
+	p.sides = [2]side{{end: c, fd: int32(cfd), size: readLeast}, {end: u, fd: int32(ufd), size: readLeast}}
 	for _, e := range []end{c, u} {
 		e.conn.tcp.Close() // the descriptor that Go's netpoller knows; the socket lives on in the other
 		e.conn.relayed, e.conn.tcp, e.conn.raw = true, nil, nil
@@ -131,7 +140,7 @@ func (p *loopPair) at() *loop { return p.loop.Load() }
 
 // check implements checker.
 func (p *loopPair) check(now int64) (again int64) {
-	due := p.due(p.sides[client].last, p.sides[upstream].last, p.linger)
+	due := p.due(int64(p.sides[client].last), int64(p.sides[upstream].last), int64(p.linger))
 	if due != 0 && now >= due {
 		p.at().over = append(p.at().over, p)
 		return 0
@@ -164,7 +173,7 @@ func (p *loopPair) pump(i int) {
 			share -= n
 			continue
 		}
-		n, err := unix.Read(src.fd, p.at().in[:src.size])
+		n, err := unix.Read(int(src.fd), p.at().in[:src.size])
 		switch {
 		case err == unix.EINTR:
 			continue
@@ -186,13 +195,13 @@ func (p *loopPair) pump(i int) {
 		}
 		p.take(i, p.at().in[:n], nil)
 		switch {
-		case len(dst.pending) > 0:
+		case dst.blocked():
 			src.size, src.fulls = readLeast, 0
 		case !full:
 			src.fulls = 0
 		case src.size < readMost:
 			src.size *= 2
-		default:
+		case src.fulls < spliceAfter:
 			src.fulls++
 		}
 	}
@@ -225,7 +234,7 @@ func (p *loopPair) take(i int, b []byte, end error) {
 	case errors.Is(end, io.EOF):
 		src.over = true
 		p.conclude(closedBy(i), nil)
-		p.lingerFor(p.options.Linger)
+		p.lingerFor(p.options.linger)
 	default:
 		p.sideFailed(i, end)
 	}
@@ -247,7 +256,7 @@ func (p *loopPair) decrypt(src *side, i int, b []byte, end error) error {
 		m, err := src.tls.Read(plain[n:])
 		n += m
 		if len(p.at().staged) > 0 { // an answer to the peer, say to its KeyUpdate
-			p.send(src)
+			p.send(src, 0)
 		}
 		if n > 0 && (err != nil || len(plain)-n < 16<<10) {
 			p.forward(i, plain[:n])
@@ -267,100 +276,109 @@ func (p *loopPair) decrypt(src *side, i int, b []byte, end error) error {
 func (p *loopPair) forward(i int, b []byte) {
 	dst := &p.sides[1-i]
 	size := uint64(len(b))
-	if o := p.options.Observe; i == upstream && o != nil && !p.observed {
+	if o := p.options.observe; i == upstream && o != nil && !p.observed {
 		p.observed = o(b)
 	}
 	p.countReceived(i, size)
 	if dst.broken || dst.shut {
 		return
 	}
-	dst.owed += size
 	if dst.tls == nil {
-		p.write(dst, b)
+		p.write(dst, b, size)
 		return
 	}
 	if _, err := dst.tls.Write(b); err != nil {
 		p.writeFailed(dst, err)
 		return
 	}
-	p.send(dst)
+	p.send(dst, size)
 }
 
 func (p *loopPair) countReceived(i int, n uint64) {
-	p.sides[i].last = p.at().now
+	p.sides[i].last = int32(p.at().now)
 	if i == upstream {
 		p.fromUpstream.Add(n)
 		return
 	}
 	p.fromClient.Add(n)
-	if c := p.options.Counters; c != nil {
+	if c := p.options.counters; c != nil {
 		c.FromClient.Add(n)
 	}
 }
 
-// countSent counts what a socket has taken but for the last pending bytes.
-func (p *loopPair) countSent(s *side, pending int) {
-	if s.owed <= uint64(pending) {
-		return
-	}
-	n := s.owed - uint64(pending)
-	s.owed -= n
+// countSent counts payload that s has taken.
+func (p *loopPair) countSent(s *side, n uint64) {
 	if s == &p.sides[upstream] {
 		p.toUpstream.Add(n)
 		return
 	}
 	p.toClient.Add(n)
-	if c := p.options.Counters; c != nil {
+	if c := p.options.counters; c != nil {
 		c.ToClient.Add(n)
 	}
 }
 
-// send writes what crypto/tls has staged for s.
-func (p *loopPair) send(s *side) {
-	p.write(s, p.at().staged)
-	if cap(p.at().staged) > 2*readMost {
-		p.at().staged = nil
+// settleDebt counts what s is owed but for the last left bytes, which it has
+// not taken.
+func (p *loopPair) settleDebt(s *side, left int) {
+	b := s.backlog
+	if b == nil || b.owed <= uint64(left) {
+		return
 	}
-	p.at().staged = p.at().staged[:0]
+	n := b.owed - uint64(left)
+	b.owed -= n
+	p.countSent(s, n)
+}
+
+// send writes what crypto/tls has staged for s; payload is how much of it counts.
+func (p *loopPair) send(s *side, payload uint64) {
+	l := p.at()
+	p.write(s, l.staged, payload)
+	if cap(l.staged) > 2*readMost {
+		l.staged = nil
+	}
+	l.staged = l.staged[:0]
 }
 
 // write sends b, and keeps what the socket does not take.
-func (p *loopPair) write(s *side, b []byte) {
+func (p *loopPair) write(s *side, b []byte, payload uint64) {
 	if s.broken || s.shut {
 		return
 	}
-	if len(s.pending) == 0 {
-		n, err := writeSome(s.fd, b)
+	if !s.blocked() {
+		n, err := writeSome(int(s.fd), b)
 		if err != nil {
 			p.writeFailed(s, err)
 			return
 		}
-		b = b[n:]
+		if b = b[n:]; len(b) == 0 {
+			p.countSent(s, payload)
+			return
+		}
 	}
-	if len(b) > 0 {
-		s.pending = append(s.pending, b...)
-		return
+	if s.backlog == nil {
+		s.backlog = &backlog{}
 	}
-	p.countSent(s, 0)
+	s.backlog.pending = append(s.backlog.pending, b...)
+	s.backlog.owed += payload
 }
 
-// flush sends what is pending.
+// flush sends what is on its way.
 func (p *loopPair) flush(s *side) {
-	if s.pipe != nil {
+	b := s.backlog
+	if b.pipe != nil {
 		p.drainPipe(s)
 		return
 	}
-	n, err := writeSome(s.fd, s.pending)
+	n, err := writeSome(int(s.fd), b.pending)
 	if err != nil {
 		p.writeFailed(s, err)
 		return
 	}
-	if n == len(s.pending) {
-		s.pending = nil // an idle pair holds no buffer
-		p.countSent(s, 0)
-		return
+	if b.pending = b.pending[n:]; len(b.pending) == 0 {
+		p.settleDebt(s, 0)
+		s.backlog = nil // an idle pair holds no buffer
 	}
-	s.pending = s.pending[n:]
 }
 
 // writeSome writes as much as the socket takes.
@@ -386,35 +404,33 @@ func writeSome(fd int, b []byte) (n int, err error) {
 // writeFailed makes the loop drop what is still sent to s, so that the other
 // side, and what s may have sent before it broke, can end well.
 func (p *loopPair) writeFailed(s *side, err error) {
-	s.broken, s.shut, s.pending = true, true, nil
-	if s.pipe != nil {
-		s.pipe.close()
-		s.pipe = nil
+	if b := s.backlog; b != nil && b.pipe != nil {
+		b.pipe.close()
 	}
-	s.owed = 0 // nobody knows how much of it arrived
+	s.broken, s.shut, s.backlog = true, true, nil // nobody knows how much of it arrived
 	i := client
 	if s == &p.sides[upstream] {
 		i = upstream
 	}
 	p.conclude(sideBroke(i), err)
-	p.lingerFor(errorLinger)
+	p.lingerFor(int32(ticks(errorLinger)))
 }
 
 // sideFailed ends the reading of side i.
 func (p *loopPair) sideFailed(i int, err error) {
 	p.sides[i].over = true
 	p.conclude(sideBroke(i), err)
-	p.lingerFor(errorLinger)
+	p.lingerFor(int32(ticks(errorLinger)))
 }
 
 // lingerFor bounds what is left of the pair once a direction has ended.
-func (p *loopPair) lingerFor(d time.Duration) {
-	if d <= 0 || p.gone {
+func (p *loopPair) lingerFor(span int32) {
+	if span == 0 || p.gone {
 		return
 	}
-	if until := p.at().now + ticks(d); p.linger == 0 || until < p.linger {
+	if until := int32(p.at().now) + span; p.linger == 0 || until < p.linger {
 		p.linger = until
-		p.at().wheel.put(&p.timer, until)
+		p.at().wheel.put(&p.timer, int64(until))
 	}
 }
 
@@ -442,18 +458,18 @@ func (p *loopPair) closeWrite(s *side) {
 	if s.tls != nil && !s.notified {
 		s.notified = true
 		s.tls.CloseWrite()
-		p.send(s)
+		p.send(s, 0)
 	}
 	if !s.blocked() && !s.shut {
 		s.shut = true
-		unix.Shutdown(s.fd, unix.SHUT_WR)
+		unix.Shutdown(int(s.fd), unix.SHUT_WR)
 	}
 }
 
 // abort stops reading and closes when what is pending has gone, or soon.
 func (p *loopPair) abort() {
 	p.sides[client].over, p.sides[upstream].over = true, true
-	p.lingerFor(abortGrace)
+	p.lingerFor(int32(ticks(abortGrace)))
 	p.settle()
 }
 
@@ -464,13 +480,15 @@ func (p *loopPair) finish() {
 	l.wheel.remove(&p.timer)
 	for i := range p.sides {
 		s := &p.sides[i]
-		left := len(s.pending) // over TLS these are more than the payload in them, so it errs on the low side
-		if s.pipe != nil {
-			left = s.pipe.n
-			l.returnPipe(s.pipe)
+		if b := s.backlog; b != nil {
+			left := len(b.pending) // over TLS these are more than the payload in them, so it errs on the low side
+			if b.pipe != nil {
+				left = b.pipe.n
+				l.returnPipe(b.pipe)
+			}
+			p.settleDebt(s, left)
 		}
-		p.countSent(s, left)
-		unix.Close(s.fd) // which takes it out of epoll
+		unix.Close(int(s.fd)) // which takes it out of epoll
 	}
 	l.pairs[p.slot] = nil
 	l.free = append(l.free, p.slot)

@@ -32,8 +32,8 @@ type portablePair struct {
 }
 
 func (r *Relay) addPortable(c, u end, o Options, done func(Result)) *portablePair {
-	p := &portablePair{ledger: ledger{options: o, done: done}, relay: r, client: c, upstream: u}
-	p.timer.owner = p
+	p := &portablePair{relay: r, client: c, upstream: u}
+	p.ledger = newLedger(o, done, p)
 	now := r.clock.Load()
 	p.lastClient.Store(now)
 	p.lastUpstream.Store(now)
@@ -91,11 +91,11 @@ func (p *portablePair) run(f *flow) {
 }
 
 // linger bounds what is left of the pair once a direction has ended.
-func (p *portablePair) linger(d time.Duration) {
-	if d <= 0 {
+func (p *portablePair) linger(span int32) {
+	if span == 0 {
 		return
 	}
-	until := p.relay.clock.Load() + ticks(d)
+	until := p.relay.clock.Load() + int64(span)
 	if old := p.lingerUntil.Load(); old != 0 && old <= until {
 		return
 	}
@@ -198,11 +198,11 @@ func (f *flow) run() {
 	switch {
 	case errors.Is(err, io.EOF):
 		p.conclude(f.closed, nil)
-		p.linger(p.options.Linger)
+		p.linger(p.options.linger)
 	case isTimeout(err): // Close was called
 	default:
 		p.conclude(f.srcBroke, err)
-		p.linger(errorLinger)
+		p.linger(int32(ticks(errorLinger)))
 	}
 	if !f.discard {
 		f.dst.closeWrite()
@@ -288,7 +288,7 @@ func (f *flow) forward(b []byte) {
 	f.discard = true
 	if !isTimeout(err) {
 		f.pair.conclude(f.dstBroke, err)
-		f.pair.linger(errorLinger)
+		f.pair.linger(int32(ticks(errorLinger)))
 	}
 }
 

@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"errors"
+	"math"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -184,16 +185,38 @@ func (r *Relay) Add(client, upstream net.Conn, o Options, done func(Result)) (Pa
 
 // ledger is what both implementations keep of a pair.
 type ledger struct {
-	options Options
+	options terms
 	done    func(Result)
 	timer   timer
 
 	fromClient, toUpstream atomic.Uint64
 	fromUpstream, toClient atomic.Uint64
 
-	mu     sync.Mutex
-	reason Reason // the first that applies
+	ending atomic.Pointer[ending] // the first that applies
+}
+
+// terms are Options in the form that is kept for each pair.
+type terms struct {
+	idle, linger int32 // ticks; 0 is for ever
+	idleClient   bool
+	observe      func([]byte) bool
+	counters     *Counters
+}
+
+type ending struct {
+	reason Reason
 	err    error
+}
+
+func newLedger(o Options, done func(Result), owner checker) ledger {
+	t := terms{idleClient: o.IdleClient, observe: o.Observe, counters: o.Counters}
+	if o.Idle > 0 {
+		t.idle = int32(min(ticks(o.Idle), math.MaxInt32))
+	}
+	if o.Linger > 0 {
+		t.linger = int32(min(ticks(o.Linger), math.MaxInt32))
+	}
+	return ledger{options: t, done: done, timer: timer{owner: owner}}
 }
 
 // Bytes implements Pair.
@@ -203,18 +226,15 @@ func (l *ledger) Bytes() (fromClient, toClient uint64) {
 
 // conclude records why the pair ends, unless that is known already.
 func (l *ledger) conclude(why Reason, err error) {
-	l.mu.Lock()
-	if l.reason == "" {
-		l.reason, l.err = why, err
+	if l.ending.Load() == nil {
+		l.ending.CompareAndSwap(nil, &ending{why, err})
 	}
-	l.mu.Unlock()
 }
 
 func (l *ledger) result() Result {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	e := l.ending.Load()
 	return Result{
-		Reason: l.reason, Err: l.err,
+		Reason: e.reason, Err: e.err,
 		FromClient: l.fromClient.Load(), ToUpstream: l.toUpstream.Load(),
 		FromUpstream: l.fromUpstream.Load(), ToClient: l.toClient.Load(),
 	}
@@ -223,16 +243,16 @@ func (l *ledger) result() Result {
 // ticks rounds up and adds one, since the present tick is partly gone.
 func ticks(d time.Duration) int64 { return int64((d+tick-1)/tick) + 1 }
 
-// check is when a pair is due: both implementations keep idle and linger alike.
+// due is when a pair is to be looked at, or 0 for never: both implementations keep idle and linger alike.
 func (l *ledger) due(lastClient, lastUpstream, linger int64) int64 {
-	if l.options.Idle <= 0 {
+	if l.options.idle == 0 {
 		return linger
 	}
 	last := lastClient
-	if !l.options.IdleClient {
+	if !l.options.idleClient {
 		last = max(last, lastUpstream)
 	}
-	due := last + ticks(l.options.Idle)
+	due := last + int64(l.options.idle)
 	if linger != 0 {
 		due = min(due, linger)
 	}

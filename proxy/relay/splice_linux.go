@@ -56,24 +56,28 @@ func (p *pipe) close() {
 // splices reports whether side i is at bulk that may bypass this process.
 func (p *loopPair) splices(i int) bool {
 	src, dst := &p.sides[i], &p.sides[1-i]
-	if dst.pipe != nil {
+	if dst.backlog != nil && dst.backlog.pipe != nil {
 		return true
 	}
 	if src.tls != nil || dst.tls != nil || src.fulls < spliceAfter || dst.broken || dst.shut {
 		return false
 	}
-	if i == upstream && p.options.Observe != nil && !p.observed {
+	if i == upstream && p.options.observe != nil && !p.observed {
 		return false
 	}
-	dst.pipe = p.at().borrowPipe()
-	return dst.pipe != nil
+	borrowed := p.at().borrowPipe()
+	if borrowed == nil {
+		return false
+	}
+	dst.backlog = &backlog{pipe: borrowed}
+	return true
 }
 
 // splice moves one pipe's worth from side i to the other. It reports how much
 // came, and false when pump is to stop.
 func (p *loopPair) splice(i int) (n int, goOn bool) {
 	src, dst := &p.sides[i], &p.sides[1-i]
-	n, err := spliceSome(src.fd, dst.pipe.w, pipeSize)
+	n, err := spliceSome(int(src.fd), dst.backlog.pipe.w, pipeSize)
 	switch {
 	case err == unix.EAGAIN:
 		src.readable = false
@@ -88,9 +92,9 @@ func (p *loopPair) splice(i int) (n int, goOn bool) {
 		p.take(i, nil, io.EOF)
 		return 0, false
 	}
-	dst.pipe.n = n
+	dst.backlog.pipe.n = n
+	dst.backlog.owed += uint64(n)
 	p.countReceived(i, uint64(n))
-	dst.owed += uint64(n)
 	p.drainPipe(dst)
 	return n, true
 }
@@ -99,14 +103,15 @@ func (p *loopPair) splice(i int) (n int, goOn bool) {
 func (p *loopPair) endSplice(i int) {
 	src, dst := &p.sides[i], &p.sides[1-i]
 	src.fulls = 0
-	p.at().returnPipe(dst.pipe)
-	dst.pipe = nil
+	p.at().returnPipe(dst.backlog.pipe)
+	dst.backlog = nil
 }
 
 // drainPipe sends what is in the pipe of s as far as the socket takes it.
 func (p *loopPair) drainPipe(s *side) {
-	for s.pipe.n > 0 {
-		n, err := spliceSome(s.pipe.r, s.fd, s.pipe.n)
+	pipe := s.backlog.pipe
+	for pipe.n > 0 {
+		n, err := spliceSome(pipe.r, int(s.fd), pipe.n)
 		if err == unix.EAGAIN {
 			return
 		}
@@ -114,8 +119,8 @@ func (p *loopPair) drainPipe(s *side) {
 			p.writeFailed(s, os.NewSyscallError("splice", err))
 			return
 		}
-		s.pipe.n -= n
-		p.countSent(s, s.pipe.n)
+		pipe.n -= n
+		p.settleDebt(s, pipe.n)
 	}
 }
 
