@@ -226,6 +226,9 @@ func (c *conn) relay(client, upstream net.Conn) error {
 	client.SetDeadline(time.Time{})
 	upstream.SetDeadline(time.Time{})
 	pair, err := c.listener.relay.Add(client, upstream, o, c.done)
+	if isLocal(err) {
+		return &refusal{reason: reasonLocalLimit, status: 500, err: err}
+	}
 	if err != nil {
 		return &refusal{reason: reasonClientGone, status: 500, err: err}
 	}

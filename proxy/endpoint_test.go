@@ -2,9 +2,11 @@ package proxy
 
 import (
 	"bufio"
+	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -30,7 +32,14 @@ func newEndpoint(t testing.TB, handle func(*net.TCPConn)) *endpoint {
 	running.Go(func() {
 		for {
 			c, err := ln.Accept()
+			if errors.Is(err, syscall.EMFILE) { // Linux says so even while nobody waits
+				<-time.After(time.Millisecond)
+				continue
+			}
 			if err != nil {
+				if !errors.Is(err, net.ErrClosed) {
+					t.Errorf("the endpoint: %v", err)
+				}
 				return
 			}
 			e.dials.Add(1)

@@ -29,11 +29,15 @@ func inChild(t *testing.T) bool {
 	return false
 }
 
-// takeFiles opens files until only free more can be opened, and returns how to
-// close them again.
+// takeFiles opens files until only free more can be opened. What it returns
+// lifts the limit, for everybody at the same moment.
 func takeFiles(t *testing.T, free int) (release func()) {
 	t.Helper()
-	must(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 256, Max: 256}))
+	const few, enough = 256, 1024
+	limit := func(n uint64) {
+		must(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: n, Max: enough}))
+	}
+	limit(few)
 	var taken []int
 	for {
 		fd, err := syscall.Open(os.DevNull, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
@@ -46,11 +50,7 @@ func takeFiles(t *testing.T, free int) (release func()) {
 	for _, fd := range taken[:free] {
 		syscall.Close(fd)
 	}
-	return func() {
-		for _, fd := range taken[free:] {
-			syscall.Close(fd)
-		}
-	}
+	return func() { limit(enough) } // the process ends with the test
 }
 
 func TestOutOfFilesTheAcceptLoopWaitsWithoutSpinningAndRecovers(t *testing.T) {

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -16,10 +17,18 @@ import (
 // minutes. Probes cost nothing worth saving between servers.
 var upstreamKeepAlive = net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 15 * time.Second, Count: 4}
 
+// staleAfter is how long an MQTT client may have waited before it is looked
+// whether it still does. One that gave up may be connected again already, and
+// its old CONNECT would throw the new connection out (MQTT-3.1.4-3).
+const staleAfter = 100 * time.Millisecond
+
+var errClientLeft = errors.New("the client left while its endpoint was dialled")
+
 // reach picks endpoints until one takes the connection, the PROXY header and
 // the client's first bytes.
 func (c *conn) reach(first []byte) (net.Conn, error) {
 	r := &c.settings.Route
+	began := time.Now()
 	ctx, giveUp := context.WithCancel(context.Background())
 	c.whileDialling(giveUp)
 	defer func() {
@@ -37,7 +46,7 @@ func (c *conn) reach(first []byte) (net.Conn, error) {
 			return nil, &refusal{reason: reasonNoEndpoint, status: 502, err: err}
 		}
 		start := time.Now()
-		upstream, err := c.connectTo(ctx, lease.Addr(), first)
+		upstream, err := c.connectTo(ctx, lease.Addr(), first, began)
 		took := time.Since(start)
 		c.attempts = append(c.attempts, accesslog.Attempt{Addr: lease.Addr(), ConnectTime: took, Failed: err != nil})
 		if err == nil {
@@ -46,6 +55,10 @@ func (c *conn) reach(first []byte) (net.Conn, error) {
 			c.lease, c.endpoint = lease, lease.Addr()
 			c.mu.Unlock()
 			return upstream, nil
+		}
+		if err == errClientLeft {
+			lease.Done(balancer.Served) // it did take the connection
+			return nil, &refusal{reason: reasonClientGone, status: 400, err: err}
 		}
 		last = fmt.Errorf("%s: %w", lease.Addr(), err)
 		avoid = append(avoid, lease.ID())
@@ -74,7 +87,7 @@ func (c *conn) whileDialling(giveUp func()) {
 // connectTo dials addr and sends what the endpoint is to see first: the PROXY
 // header and the client's first bytes, in one write where there is no TLS
 // between them. EMQX asks for the header to be first and whole.
-func (c *conn) connectTo(ctx context.Context, addr string, first []byte) (net.Conn, error) {
+func (c *conn) connectTo(ctx context.Context, addr string, first []byte, began time.Time) (net.Conn, error) {
 	r := &c.settings.Route
 	deadline := time.Now().Add(r.ConnectTimeout)
 	dialer := net.Dialer{Deadline: deadline, KeepAliveConfig: upstreamKeepAlive}
@@ -83,6 +96,10 @@ func (c *conn) connectTo(ctx context.Context, addr string, first []byte) (net.Co
 		return nil, err
 	}
 	defer context.AfterFunc(ctx, func() { raw.Close() })()
+	if time.Since(began) > staleAfter && c.settings.Protocol == MQTT && hasLeft(c.tcp) {
+		raw.Close()
+		return nil, errClientLeft
+	}
 	opening := make([]byte, 0, len(first)+256)
 	if r.SendProxy != 0 {
 		if opening, err = c.appendProxyHeader(opening, r.SendProxy); err != nil {

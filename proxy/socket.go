@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -19,6 +20,7 @@ type Socket struct {
 	owner  atomic.Pointer[Listener]
 	log    *slog.Logger
 	closed chan struct{}
+	once   sync.Once
 }
 
 // Bind opens addr, host:port, for listening. The kernel queues connections from
@@ -80,8 +82,10 @@ func (s *Socket) Assign(l *Listener) { s.owner.Store(l) }
 
 // Close stops accepting. Connections that the kernel still queues are reset.
 func (s *Socket) Close() {
-	close(s.closed)
-	s.ln.Close()
+	s.once.Do(func() {
+		close(s.closed)
+		s.ln.Close()
+	})
 }
 
 // Serve accepts until [Socket.Close]. A listener must be assigned before.

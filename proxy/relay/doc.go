@@ -7,7 +7,7 @@
 // time, closes both ends, and reports once through the done callback.
 //
 // There are two implementations behind it. On Linux a few event loops carry the
-// pairs, each on a thread of its own with its own epoll instance and one set of
+// pairs, each with its own epoll instance and one set of
 // buffers, so that an idle pair costs neither a goroutine nor a buffer (loop,
 // loopPair). Elsewhere, and where no loops are asked for, each direction has a
 // goroutine that borrows a buffer only while there are bytes to carry

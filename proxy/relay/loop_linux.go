@@ -2,7 +2,6 @@ package relay
 
 import (
 	"fmt"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -12,10 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// loop carries pairs on a thread of its own: an epoll instance over sockets
+// loop carries pairs in a goroutine of its own: an epoll instance over sockets
 // that Go's netpoller has let go of, so that neither a goroutine nor a buffer
 // is spent on a pair that is idle. All that a pair has in a loop is touched by
-// that thread alone; others talk to it through the inbox.
+// that goroutine alone; others talk to it through the inbox.
 type loop struct {
 	relay *Relay
 	epoll int
@@ -139,8 +138,9 @@ func (l *loop) stop() {
 }
 
 func (l *loop) run() {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+	// The goroutine is not locked to its thread: the runtime interrupts whatever
+	// runs for 10 ms, and a locked goroutine would hand its processor to another
+	// thread and get it back, a hundred times a second.
 	defer l.close()
 	events := make([]unix.EpollEvent, 256)
 	quiet := 0
@@ -232,9 +232,11 @@ func (l *loop) handle(ev *unix.EpollEvent) {
 		return // it ended earlier in this turn
 	}
 	s := &p.sides[ev.Pad]
-	if ev.Events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+	const ends = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
+	if ev.Events&(unix.EPOLLIN|unix.EPOLLPRI|ends) != 0 {
 		s.readable = true
-		s.ending = s.ending || ev.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0
+		// A read stops short at an urgent byte too (RFC 6093).
+		s.readOn = s.readOn || ev.Events&(unix.EPOLLPRI|ends) != 0
 	}
 	if s.blocked() && ev.Events&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		p.flush(s)
@@ -351,7 +353,7 @@ func (l *loop) carry(p *loopPair) {
 			s.conn.staged = &l.staged
 		}
 		err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, int(s.fd), &unix.EpollEvent{
-			Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET&0xffffffff,
+			Events: unix.EPOLLIN | unix.EPOLLPRI | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET&0xffffffff,
 			Fd:     p.slot, Pad: int32(i),
 		})
 		if err != nil {

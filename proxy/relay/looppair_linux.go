@@ -16,7 +16,7 @@ const (
 )
 
 // loopPair is a pair in a loop. Fields beyond the ledger belong to the loop's
-// thread once it carries the pair.
+// goroutine once it carries the pair.
 type loopPair struct {
 	ledger
 	loop  atomic.Pointer[loop]
@@ -41,7 +41,7 @@ type side struct {
 	fulls   uint8 // reads of the largest size in a row, up to spliceAfter
 
 	readable bool // a read may bring something
-	ending   bool // the peer has closed: read on until that is seen
+	readOn   bool // a short read need not mean that nothing is left
 	over     bool // nothing more is read
 	notified bool // close_notify was sent
 	shut     bool // nothing more is written
@@ -55,6 +55,14 @@ type backlog struct {
 	pipe    *pipe  // nil while nothing is spliced
 	owed    uint64 // bytes of payload that are not counted as sent yet
 }
+
+// maxBacklog is more than payload ever makes, which is not read while its
+// destination is blocked. Only answers of crypto/tls are added then: a peer that
+// asks for KeyUpdates (RFC 8446 section 4.6.3) and reads none could have them
+// pile up for ever.
+const maxBacklog = 4 * readMost
+
+var errBacklog = errors.New("the peer makes TLS answer and does not read the answers")
 
 // blocked reports whether the socket has not taken everything yet.
 func (s *side) blocked() bool {
@@ -173,7 +181,7 @@ func (p *loopPair) pump(i int) {
 			share -= n
 			continue
 		}
-		n, err := unix.Read(int(src.fd), p.at().in[:src.size])
+		n, err := rawRead(int(src.fd), p.at().in[:src.size])
 		switch {
 		case err == unix.EINTR:
 			continue
@@ -189,7 +197,7 @@ func (p *loopPair) pump(i int) {
 		}
 		share -= n
 		full := n == int(src.size)
-		if !full && !src.ending {
+		if !full && !src.readOn {
 			// All there was: the next edge says when there is more (epoll(7)).
 			src.readable = false
 		}
@@ -359,6 +367,10 @@ func (p *loopPair) write(s *side, b []byte, payload uint64) {
 	if s.backlog == nil {
 		s.backlog = &backlog{}
 	}
+	if len(s.backlog.pending)+len(b) > maxBacklog {
+		p.writeFailed(s, errBacklog)
+		return
+	}
 	s.backlog.pending = append(s.backlog.pending, b...)
 	s.backlog.owed += payload
 }
@@ -384,7 +396,7 @@ func (p *loopPair) flush(s *side) {
 // writeSome writes as much as the socket takes.
 func writeSome(fd int, b []byte) (n int, err error) {
 	for n < len(b) {
-		m, err := unix.Write(fd, b[n:])
+		m, err := rawWrite(fd, b[n:])
 		switch {
 		case err == unix.EINTR:
 			continue

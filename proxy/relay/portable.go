@@ -3,7 +3,6 @@ package relay
 import (
 	"errors"
 	"io"
-	"net"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -292,10 +291,9 @@ func (f *flow) forward(b []byte) {
 	}
 }
 
-func isTimeout(err error) bool {
-	var ne net.Error
-	return errors.As(err, &ne) && ne.Timeout()
-}
+// isTimeout reports whether a deadline of ours passed. A connection that timed
+// out in the kernel (ETIMEDOUT) is not meant.
+func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 
 func (e end) Write(p []byte) (int, error) {
 	if e.tls != nil {

@@ -93,8 +93,7 @@ type Relay struct {
 
 // RelayOptions are those of a whole relay.
 type RelayOptions struct {
-	// Loops is how many event loops carry the pairs, each on a thread of its
-	// own, on Linux. With none, and elsewhere, two goroutines carry each pair.
+	// Loops is how many event loops carry the pairs on Linux. With none, and elsewhere, two goroutines carry each pair.
 	// GOMAXPROCS should exceed it: a busy loop keeps its processor while it
 	// waits.
 	Loops int

@@ -14,7 +14,7 @@ import (
 const (
 	spliceAfter = 4       // full reads of readMost in a row
 	pipeSize    = 1 << 20 // bytes, if the host allows it
-	pipesKept   = 32      // by a loop, for the next
+	pipesKept   = 4       // by a loop, for the next
 )
 
 type pipe struct {
@@ -126,9 +126,9 @@ func (p *loopPair) drainPipe(s *side) {
 
 func spliceSome(from, to, most int) (int, error) {
 	for {
-		n, err := unix.Splice(from, nil, to, nil, most, unix.SPLICE_F_MOVE|unix.SPLICE_F_NONBLOCK)
+		n, err := rawSplice(from, to, most)
 		if err != unix.EINTR {
-			return int(n), err
+			return n, err
 		}
 	}
 }
