@@ -147,6 +147,9 @@ func sentence(parts ...string) string {
 }
 
 func expiry(notAfter, now time.Time) string {
+	if notAfter.IsZero() {
+		return "-"
+	}
 	left := notAfter.Sub(now)
 	switch {
 	case left <= 0:

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strings"
 
 	"github.com/mqedge/mqedge/admin"
 	"github.com/mqedge/mqedge/balancer"
@@ -145,10 +146,15 @@ func endpointStatus(ep balancer.EndpointStatus) admin.Endpoint {
 func (s source) Certificates() []admin.Certificate {
 	byName := make(map[string]*admin.Certificate)
 	var order []string
+	var out []admin.Certificate
 	for _, st := range s.e.certificates() {
 		owner := st.name
 		if st.kind == "upstream" {
 			owner = "upstream " + st.name
+		}
+		if st.status.Error != "" && len(st.status.Certificates) == 0 {
+			// An upstream may have CAs alone.
+			out = append(out, admin.Certificate{File: "CAs of " + owner, Listeners: []string{owner}, Error: st.status.Error})
 		}
 		for _, c := range st.status.Certificates {
 			name := certificateName(st.name, c)
@@ -166,7 +172,6 @@ func (s source) Certificates() []admin.Certificate {
 			}
 		}
 	}
-	var out []admin.Certificate
 	for _, name := range order {
 		out = append(out, *byName[name])
 	}
@@ -174,9 +179,11 @@ func (s source) Certificates() []admin.Certificate {
 }
 
 func (s source) Connections(f admin.ConnectionFilter) []admin.Connection {
-	g := s.e.current.Load()
+	all := s.e.all()
+	slices.SortFunc(all, func(a, b *proxy.Listener) int { return strings.Compare(a.Name(), b.Name()) })
 	var out []admin.Connection
-	for _, name := range slices.Sorted(maps.Keys(g.listeners)) {
+	for _, l := range all {
+		name := l.Name()
 		if f.Listener != "" && f.Listener != name {
 			continue
 		}
@@ -186,7 +193,7 @@ func (s source) Connections(f admin.ConnectionFilter) []admin.Connection {
 				break
 			}
 		}
-		for _, c := range g.listeners[name].proxy.Connections(f.ClientID, left) {
+		for _, c := range l.Connections(f.ClientID, left) {
 			out = append(out, admin.Connection{
 				ID: c.ID, Listener: name, Client: c.Client.String(), Peer: c.Peer.String(),
 				ClientID: c.ClientID, Username: c.Username, MQTTVersion: c.Version, Keepalive: c.KeepAlive,
@@ -235,7 +242,7 @@ func (c control) SetDraining(upstream, endpoint string, on bool) error {
 
 func (c control) Kick(clientID string) int {
 	n := 0
-	for _, l := range c.e.listeners() {
+	for _, l := range c.e.all() {
 		n += l.Kick(clientID)
 	}
 	return n

@@ -16,8 +16,9 @@ const accessLogOverlap = time.Second
 
 // commit puts g in force in place of old. It cannot fail.
 func (e *Edge) commit(g, old *generation) {
-	e.logHandler.use(e.options.LogOutput, g.config.Log)
-	for _, up := range g.upstreams {
+	e.logHandler.use(e.logWriter, g.config.Log)
+	for name, up := range g.upstreams {
+		e.pools[name] = up.pool
 		up.pool.Configure(up.options)
 		up.pool.Update(up.endpoints)
 		if up.certs != nil {
@@ -27,7 +28,7 @@ func (e *Edge) commit(g, old *generation) {
 	if g.accessLog.write == nil && g.accessLog.Log != nil {
 		g.accessLog.write = start(g.accessLog.Run)
 	}
-	for _, l := range e.departed {
+	for _, l := range *e.departed.Load() {
 		l.LogTo(g.accessLog.Log)
 	}
 	for _, l := range g.listeners {
@@ -60,15 +61,26 @@ func (e *Edge) retire(old, g *generation) {
 			s.serve.stop()
 		}
 	}
+	departed := slices.Clone(*e.departed.Load())
 	for name, l := range old.listeners {
 		l.watch.stop()
 		if g.listeners[name] == nil {
-			e.proxyMetrics.Forget(name)
 			l.proxy.LogTo(g.accessLog.Log)
-			e.departed = append(e.departed, l.proxy)
+			departed = append(departed, l.proxy)
 		}
 	}
-	e.departed = slices.DeleteFunc(e.departed, func(l *proxy.Listener) bool { return l.Stats().Active == 0 })
+	departed = slices.DeleteFunc(departed, func(l *proxy.Listener) bool {
+		if g.listeners[l.Name()] != nil {
+			return true // it came back
+		}
+		if l.Stats().Active > 0 {
+			return false
+		}
+		e.proxyMetrics.Forget(l.Name())
+		return true
+	})
+	e.departed.Store(&departed)
+	maps.DeleteFunc(e.pools, func(name string, p *balancer.Pool) bool { return g.upstreams[name] == nil && idle(p) })
 	for _, up := range old.upstreams {
 		up.watch.stop()
 	}
@@ -79,6 +91,16 @@ func (e *Edge) retire(old, g *generation) {
 		// Not waited for: the request that asked for this reload may be its own.
 		e.linger(old.admin.stop)
 	}
+}
+
+// idle reports whether nobody is connected through p.
+func idle(p *balancer.Pool) bool {
+	for _, ep := range p.Status().Endpoints {
+		if ep.Connections > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // linger does something a little later, at the latest when the edge ends.

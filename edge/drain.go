@@ -19,7 +19,7 @@ func (e *Edge) drain(stop context.Context) {
 	defer e.mu.Unlock()
 	g := e.current.Load()
 	d := g.config.Drain
-	all := append(e.listeners(), e.departed...)
+	all := e.all()
 	e.log.Info("draining", "connections", active(all), "delay", d.Delay.String(), "over", d.Over.String(), "deadline", d.Deadline.String())
 	wait(stop, d.Delay)
 	e.closeSockets(g)
@@ -78,7 +78,7 @@ func (e *Edge) shutDown() {
 	e.draining.Store(true)
 	g := e.current.Load()
 	e.closeSockets(g)
-	all := append(e.listeners(), e.departed...)
+	all := e.all()
 	proxy.CloseAll(all, proxy.ReasonShutdown)
 	ctx, cancel := context.WithTimeout(context.Background(), lastCloses)
 	defer cancel()

@@ -6,12 +6,14 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/mqedge/mqedge/balancer"
 	"github.com/mqedge/mqedge/certs"
 	"github.com/mqedge/mqedge/configs"
 	"github.com/mqedge/mqedge/proxy"
@@ -41,6 +43,7 @@ type Edge struct {
 	options      Options
 	log          *slog.Logger
 	logHandler   *logHandler
+	logWriter    *logWriter
 	relay        *relay.Relay
 	registry     *prometheus.Registry
 	proxyMetrics *proxy.Metrics
@@ -51,7 +54,8 @@ type Edge struct {
 
 	mu        sync.Mutex // one start, reload or end at a time; guards what follows
 	tickets   map[string]*certs.Tickets
-	departed  []*proxy.Listener // no longer configured, may have live connections
+	pools     map[string]*balancer.Pool         // those of upstreams that are gone too, while they have connections
+	departed  atomic.Pointer[[]*proxy.Listener] // no longer configured, with live connections
 	current   atomic.Pointer[generation]
 	draining  atomic.Bool
 	lingering sync.WaitGroup
@@ -65,11 +69,13 @@ func New(o Options) *Edge {
 	}
 	e := &Edge{
 		options: o, logHandler: newLogHandler(), started: time.Now(),
-		tickets: make(map[string]*certs.Tickets), ended: make(chan struct{}),
+		tickets: make(map[string]*certs.Tickets), pools: make(map[string]*balancer.Pool), ended: make(chan struct{}),
 	}
-	e.logHandler.use(o.LogOutput, configs.Default().Log)
+	e.logWriter = newLogWriter(o.LogOutput)
+	e.logHandler.use(e.logWriter, configs.Default().Log)
 	e.log = slog.New(e.logHandler)
 	e.current.Store(&generation{})
+	e.departed.Store(new([]*proxy.Listener))
 	e.registerMetrics()
 	return e
 }
@@ -178,6 +184,8 @@ func (e *Edge) AdminAddress() net.Addr {
 // everything has ended. When stop ends the drain is cut short: what is left is
 // closed at once.
 func (e *Edge) Run(drain, stop context.Context) {
+	logging := start(e.logWriter.run)
+	defer logging.stop() // last
 	relaying := start(func(ctx context.Context) { e.relay.Run(ctx) })
 	cleaning := start(func(ctx context.Context) { e.giveBack(ctx.Done()) })
 	defer cleaning.stop()
@@ -191,9 +199,10 @@ func (e *Edge) Run(drain, stop context.Context) {
 	e.lingering.Wait()
 }
 
-// listeners returns those of the current generation.
-func (e *Edge) listeners() []*proxy.Listener {
-	var out []*proxy.Listener
+// all returns the listeners of the current generation and those that are gone
+// but have connections.
+func (e *Edge) all() []*proxy.Listener {
+	out := slices.Clone(*e.departed.Load())
 	for _, l := range e.current.Load().listeners {
 		out = append(out, l.proxy)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/mqedge/mqedge/admin"
 	"github.com/mqedge/mqedge/certs"
 	"github.com/mqedge/mqedge/certs/ca"
 	"github.com/mqedge/mqedge/configs"
@@ -369,7 +370,10 @@ func TestLogLevelAndFormatFollowAReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	derived.Debug("seen", "k", 1)
-	if text := h.log.String(); strings.Contains(text, "unseen") || !strings.Contains(text, `"msg":"seen","part":"x","g":{"k":1}`) {
+	eventually(t, func() bool {
+		return strings.Contains(h.log.String(), `"msg":"seen","part":"x","g":{"k":1}`)
+	})
+	if text := h.log.String(); strings.Contains(text, "unseen") {
 		t.Errorf("log:\n%s", text)
 	}
 }
@@ -405,4 +409,63 @@ func TestCertificatesInMemoryServeAListenerWithoutFiles(t *testing.T) {
 	stop, stopNow := context.WithCancel(context.Background())
 	stopNow()
 	e.Run(context.Background(), stop)
+}
+
+func TestAPortThatAnotherListenerGotForZeroIsRefused(t *testing.T) {
+	h := startEdge(t, oneListener, Options{})
+	addr := h.Addresses("front")[0].String()
+	err := h.rewrite("upstreams:", fmt.Sprintf("  second: {bind: %q, protocol: tcp, upstream: back}\nupstreams:", addr))
+	if err == nil || !strings.Contains(err.Error(), "listeners.second.bind: "+addr+" is what listeners.front got for port 0") {
+		t.Errorf("reload: %v", err)
+	}
+}
+
+func TestConnectionsOfAListenerThatIsGoneAreListedAndComeBackWithItsName(t *testing.T) {
+	h := startEdge(t, oneListener, Options{})
+	c := h.talk("front")
+	if err := h.rewrite("front:", "another:"); err != nil {
+		t.Fatal(err)
+	}
+	if got := (source{h.Edge}).Connections(admin.ConnectionFilter{Listener: "front"}); len(got) != 1 {
+		t.Errorf("connections of the listener that is gone: %+v", got)
+	}
+	if err := h.rewrite("another:", "front:"); err != nil {
+		t.Fatal(err)
+	}
+	say(t, c, "still there")
+	if s := h.current.Load().listeners["front"].proxy.Stats(); s.Active != 1 || s.Accepted != 1 {
+		t.Errorf("counters of the listener that came back: %+v", s)
+	}
+}
+
+func TestAnUpstreamThatComesBackKnowsItsConnections(t *testing.T) {
+	h := startEdge(t, oneListener, Options{})
+	h.talk("front")
+	for _, rename := range [][]string{{"back:", "rear:", "upstream: back", "upstream: rear"}, {"rear:", "back:", "upstream: rear", "upstream: back"}} {
+		if err := h.rewrite(rename...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if ep := (source{h.Edge}).Upstreams()[0].Endpoints[0]; ep.Connections != 1 {
+		t.Errorf("the endpoint: %+v", ep)
+	}
+}
+
+func TestABrokenCAOfAnUpstreamIsShown(t *testing.T) {
+	authority, err := ca.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, authority.PEM(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h := startEdge(t, strings.Replace(oneListener, "back: {", fmt.Sprintf("back: {tls: {ca_file: %q}, ", file), 1), Options{})
+	if err := os.WriteFile(file, []byte("garbage"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() bool {
+		got := (source{h.Edge}).Certificates()
+		return len(got) == 1 && got[0].Listeners[0] == "upstream back" && strings.Contains(got[0].Error, file)
+	})
 }

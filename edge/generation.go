@@ -69,7 +69,7 @@ func (e *Edge) prepare(c *configs.Config, old *generation) (_ *generation, err e
 		sockets:   make(map[string]*socket),
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Upstreams)) {
-		if g.upstreams[name], err = e.prepareUpstream(name, c.Upstreams[name], old); err != nil {
+		if g.upstreams[name], err = e.prepareUpstream(name, c.Upstreams[name]); err != nil {
 			return nil, err
 		}
 	}
@@ -80,7 +80,7 @@ func (e *Edge) prepare(c *configs.Config, old *generation) (_ *generation, err e
 		undo = append(undo, g.accessLog.Close)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Listeners)) {
-		if g.listeners[name], err = e.prepareListener(name, c, g, old); err != nil {
+		if g.listeners[name], err = e.prepareListener(name, c, g); err != nil {
 			return nil, err
 		}
 	}
@@ -88,6 +88,9 @@ func (e *Edge) prepare(c *configs.Config, old *generation) (_ *generation, err e
 		for i, addr := range c.Listeners[name].Bind {
 			key := socketKey(name, i, addr)
 			s := old.socket(key, addr)
+			if owner := g.ownerOf(s); owner != "" {
+				return nil, fmt.Errorf("listeners.%s.bind: %s is what listeners.%s got for port 0", name, addr, owner)
+			}
 			if s == nil {
 				bound, err := proxy.Bind(addr, e.log)
 				if err != nil {
@@ -129,11 +132,19 @@ func (g *generation) socket(key, addr string) *socket {
 	return nil
 }
 
-func (e *Edge) prepareUpstream(name string, u *configs.Upstream, old *generation) (*upstream, error) {
+// ownerOf names the listener that has the socket, or "".
+func (g *generation) ownerOf(s *socket) string {
+	for name, l := range g.listeners {
+		if s != nil && slices.Contains(l.sockets, s) {
+			return name
+		}
+	}
+	return ""
+}
+
+func (e *Edge) prepareUpstream(name string, u *configs.Upstream) (*upstream, error) {
 	up := &upstream{options: poolOptions(u, e.endpointChanged), endpoints: endpoints(u.Endpoints)}
-	if o := old.upstreams[name]; o != nil {
-		up.pool = o.pool
-	} else {
+	if up.pool = e.pools[name]; up.pool == nil {
 		up.pool = balancer.New(name, up.options)
 	}
 	if u.TLS == nil {
@@ -164,7 +175,7 @@ func (e *Edge) prepareAccessLog(c configs.AccessLog, old *generation) (*accessLo
 	return &accessLog{Log: log, config: c}, nil
 }
 
-func (e *Edge) prepareListener(name string, c *configs.Config, g, old *generation) (*listener, error) {
+func (e *Edge) prepareListener(name string, c *configs.Config, g *generation) (*listener, error) {
 	cl := c.Listeners[name]
 	up := g.upstreams[cl.Upstream]
 	l := &listener{settings: settings(cl, c.Upstreams[cl.Upstream])}
@@ -183,8 +194,8 @@ func (e *Edge) prepareListener(name string, c *configs.Config, g, old *generatio
 		}
 		l.certs, l.settings.TLS = store, store.ServerConfig()
 	}
-	if o := old.listeners[name]; o != nil {
-		l.proxy = o.proxy
+	if i := slices.IndexFunc(e.all(), func(p *proxy.Listener) bool { return p.Name() == name }); i >= 0 {
+		l.proxy = e.all()[i]
 	} else {
 		l.proxy = proxy.NewListener(name, e.relay, e.proxyMetrics, e.log, l.settings)
 	}

@@ -9,8 +9,9 @@ import (
 // but a burst of handshakes leaves as much garbage again behind, and Go returns
 // it to the host only bit by bit.
 const (
-	// burst is how many new connections are worth a clean-up once it is quiet.
-	burst      = 500
+	// burst is how many new connections within burstCheck are worth a clean-up
+	// once it is quiet again.
+	burst      = 200
 	burstCheck = 2 * time.Second
 )
 
@@ -19,7 +20,8 @@ const (
 func (e *Edge) giveBack(done <-chan struct{}) {
 	t := time.NewTicker(burstCheck)
 	defer t.Stop()
-	var before, cleaned uint64
+	var before uint64
+	busy := false // there was a burst since the last time
 	for {
 		select {
 		case <-done:
@@ -27,13 +29,13 @@ func (e *Edge) giveBack(done <-chan struct{}) {
 		case <-t.C:
 		}
 		now := accepted(e)
-		if now < before { // a listener is gone, and its count with it
-			before, cleaned = now, now
-		}
-		quiet := now-before < burst/10
+		came := now - min(before, now) // a listener may have gone, and its count with it
 		before = now
-		if quiet && now-cleaned >= burst {
-			cleaned = now
+		switch {
+		case came >= burst:
+			busy = true
+		case busy && came < burst/10:
+			busy = false
 			debug.FreeOSMemory()
 		}
 	}
@@ -41,7 +43,7 @@ func (e *Edge) giveBack(done <-chan struct{}) {
 
 func accepted(e *Edge) uint64 {
 	var n uint64
-	for _, l := range e.listeners() {
+	for _, l := range e.all() {
 		n += l.Stats().Accepted
 	}
 	return n

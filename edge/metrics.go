@@ -13,7 +13,7 @@ import (
 // registerMetrics makes the registry. Whatever can is read at the time of a
 // scrape from what is in force then, so that nothing lingers after a reload.
 func (e *Edge) registerMetrics() {
-	e.proxyMetrics = proxy.NewMetrics(e.listeners)
+	e.proxyMetrics = proxy.NewMetrics(e.all)
 	e.reloads = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "mqedge_reloads_total", Help: "Reloads of the configuration.",
 	}, []string{"result"})
@@ -26,6 +26,9 @@ func (e *Edge) registerMetrics() {
 	e.stalls = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "mqedge_relay_stalls_total", Help: "Times that an event loop was at one turn for over a second.",
 	})
+	lostLines := prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "mqedge_log_lines_lost_total", Help: "Lines of the log that nobody read in time.",
+	}, func() float64 { return float64(e.logWriter.lost.Load()) })
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "mqedge_build_info", Help: "Always 1; the version is a label.",
 		ConstLabels: prometheus.Labels{"version": e.options.Version},
@@ -34,11 +37,11 @@ func (e *Edge) registerMetrics() {
 	e.registry = prometheus.NewRegistry()
 	e.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		e.proxyMetrics, balancer.NewCollector(e.pools), e.reloads, e.lastReload, e.stalls, info, &collector{edge: e},
+		e.proxyMetrics, balancer.NewCollector(e.poolsInUse), e.reloads, e.lastReload, e.stalls, lostLines, info, &collector{edge: e},
 	)
 }
 
-func (e *Edge) pools() []*balancer.Pool {
+func (e *Edge) poolsInUse() []*balancer.Pool {
 	var out []*balancer.Pool
 	for _, up := range e.current.Load().upstreams {
 		out = append(out, up.pool)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/signal"
 	"syscall"
@@ -24,6 +25,9 @@ happens. Free ports on loopback are used, and nothing is left behind.
 Exit codes: 0 everything promised came true, 1 something did not.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if duration < 0 {
+				return errors.New("--duration cannot be negative: say 0 to run until Ctrl-C")
+			}
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			err := demo.Run(ctx, demo.Options{Out: cmd.OutOrStdout(), Duration: duration, Version: version()})

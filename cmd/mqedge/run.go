@@ -45,6 +45,7 @@ func run(file string) error {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1)
 	defer signal.Stop(signals)
+	signal.Ignore(syscall.SIGPIPE) // whoever reads the log may go; the clients stay
 
 	loops := runtime.GOMAXPROCS(0)
 	runtime.GOMAXPROCS(loops + 2) // a busy loop keeps its processor; the rest of the program needs some too
