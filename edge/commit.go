@@ -28,7 +28,8 @@ func (e *Edge) commit(g, old *generation) {
 	if g.accessLog.write == nil && g.accessLog.Log != nil {
 		g.accessLog.write = start(g.accessLog.Run)
 	}
-	for _, l := range *e.departed.Load() {
+	g.departed = e.departed(old, g)
+	for _, l := range g.departed {
 		l.LogTo(g.accessLog.Log)
 	}
 	for _, l := range g.listeners {
@@ -61,25 +62,9 @@ func (e *Edge) retire(old, g *generation) {
 			s.serve.stop()
 		}
 	}
-	departed := slices.Clone(*e.departed.Load())
-	for name, l := range old.listeners {
+	for _, l := range old.listeners {
 		l.watch.stop()
-		if g.listeners[name] == nil {
-			l.proxy.LogTo(g.accessLog.Log)
-			departed = append(departed, l.proxy)
-		}
 	}
-	departed = slices.DeleteFunc(departed, func(l *proxy.Listener) bool {
-		if g.listeners[l.Name()] != nil {
-			return true // it came back
-		}
-		if l.Stats().Active > 0 {
-			return false
-		}
-		e.proxyMetrics.Forget(l.Name())
-		return true
-	})
-	e.departed.Store(&departed)
 	maps.DeleteFunc(e.pools, func(name string, p *balancer.Pool) bool { return g.upstreams[name] == nil && idle(p) })
 	for _, up := range old.upstreams {
 		up.watch.stop()
@@ -91,6 +76,25 @@ func (e *Edge) retire(old, g *generation) {
 		// Not waited for: the request that asked for this reload may be its own.
 		e.linger(old.admin.stop)
 	}
+}
+
+// departed returns the listeners that g has no more and that may have
+// connections. One that just went is kept a generation longer, for a connection
+// may have been accepted for it at this moment.
+func (e *Edge) departed(old, g *generation) []*proxy.Listener {
+	var out []*proxy.Listener
+	for _, l := range old.departed {
+		if g.listeners[l.Name()] == nil && l.Stats().Active > 0 {
+			out = append(out, l)
+		}
+	}
+	for name, l := range old.listeners {
+		if g.listeners[name] == nil {
+			e.proxyMetrics.Forget(name)
+			out = append(out, l.proxy)
+		}
+	}
+	return out
 }
 
 // idle reports whether nobody is connected through p.

@@ -54,8 +54,7 @@ type Edge struct {
 
 	mu        sync.Mutex // one start, reload or end at a time; guards what follows
 	tickets   map[string]*certs.Tickets
-	pools     map[string]*balancer.Pool         // those of upstreams that are gone too, while they have connections
-	departed  atomic.Pointer[[]*proxy.Listener] // no longer configured, with live connections
+	pools     map[string]*balancer.Pool // those of upstreams that are gone too, while they have connections
 	current   atomic.Pointer[generation]
 	draining  atomic.Bool
 	lingering sync.WaitGroup
@@ -75,7 +74,6 @@ func New(o Options) *Edge {
 	e.logHandler.use(e.logWriter, configs.Default().Log)
 	e.log = slog.New(e.logHandler)
 	e.current.Store(&generation{})
-	e.departed.Store(new([]*proxy.Listener))
 	e.registerMetrics()
 	return e
 }
@@ -199,11 +197,21 @@ func (e *Edge) Run(drain, stop context.Context) {
 	e.lingering.Wait()
 }
 
-// all returns the listeners of the current generation and those that are gone
-// but have connections.
-func (e *Edge) all() []*proxy.Listener {
-	out := slices.Clone(*e.departed.Load())
+// listeners returns those of the current generation.
+func (e *Edge) listeners() []*proxy.Listener {
+	var out []*proxy.Listener
 	for _, l := range e.current.Load().listeners {
+		out = append(out, l.proxy)
+	}
+	return out
+}
+
+// all returns the listeners of the current generation and those that are gone
+// but may have connections.
+func (e *Edge) all() []*proxy.Listener {
+	g := e.current.Load()
+	out := slices.Clone(g.departed)
+	for _, l := range g.listeners {
 		out = append(out, l.proxy)
 	}
 	return out

@@ -20,6 +20,7 @@ type generation struct {
 	upstreams map[string]*upstream
 	listeners map[string]*listener
 	sockets   map[string]*socket // by socketKey
+	departed  []*proxy.Listener  // no longer configured, but may have live connections
 	accessLog *accessLog
 	admin     *adminServer // nil when it is turned off
 }
@@ -194,8 +195,9 @@ func (e *Edge) prepareListener(name string, c *configs.Config, g *generation) (*
 		}
 		l.certs, l.settings.TLS = store, store.ServerConfig()
 	}
-	if i := slices.IndexFunc(e.all(), func(p *proxy.Listener) bool { return p.Name() == name }); i >= 0 {
-		l.proxy = e.all()[i]
+	all := e.all()
+	if i := slices.IndexFunc(all, func(p *proxy.Listener) bool { return p.Name() == name }); i >= 0 {
+		l.proxy = all[i]
 	} else {
 		l.proxy = proxy.NewListener(name, e.relay, e.proxyMetrics, e.log, l.settings)
 	}

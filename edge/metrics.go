@@ -13,7 +13,7 @@ import (
 // registerMetrics makes the registry. Whatever can is read at the time of a
 // scrape from what is in force then, so that nothing lingers after a reload.
 func (e *Edge) registerMetrics() {
-	e.proxyMetrics = proxy.NewMetrics(e.all)
+	e.proxyMetrics = proxy.NewMetrics(e.listeners)
 	e.reloads = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "mqedge_reloads_total", Help: "Reloads of the configuration.",
 	}, []string{"result"})

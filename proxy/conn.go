@@ -268,7 +268,6 @@ func (c *conn) done(res relay.Result) {
 // refuse closes a connection that is not served.
 func (c *conn) refuse(client net.Conn, err error) {
 	if t, ok := client.(*tls.Conn); ok {
-		t.SetWriteDeadline(time.Now().Add(time.Second))
 		t.CloseWrite()
 	}
 	c.tcp.Close()

@@ -203,7 +203,7 @@ func (t *tlsInfo) tlvs() ([]proxyproto.TLV, error) {
 // maxTLVText keeps the header well under one segment whatever a certificate says.
 const maxTLVText = 255
 
-// printable drops the control characters of s and bounds its length.
+// printable drops the control characters of s. Of what is too long it leaves nothing.
 func printable(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if r < 0x20 || r >= 0x7f && r <= 0x9f || r == '\uFFFD' {
@@ -211,8 +211,8 @@ func printable(s string) string {
 		}
 		return r
 	}, s)
-	for len(s) > maxTLVText {
-		s = strings.ToValidUTF8(s[:maxTLVText], "")
+	if len(s) > maxTLVText {
+		return "" // cut, two names that begin alike would be one user to EMQX
 	}
 	return s
 }

@@ -43,8 +43,9 @@ type Settings struct {
 	TLS              *tls.Config   // nil = plain TCP from clients
 	HandshakeTimeout time.Duration // TLS
 
-	// Trust are the peers that begin with a PROXY header. Nil means that no
-	// peer does; every other peer's header is refused.
+	// Trust are the peers that begin with a PROXY header; a header from any
+	// other peer is refused. Nil means that no header is expected: then the
+	// bytes of TCP and MQTTOverWebSocket are not looked at.
 	Trust        []netip.Prefix
 	ProxyTimeout time.Duration // to the whole header
 
