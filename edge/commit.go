@@ -10,9 +10,10 @@ import (
 	"github.com/mqedge/mqedge/proxy"
 )
 
-// accessLogOverlap is how long the file of an access log that was replaced is
-// kept open for connections that are just ending.
-const accessLogOverlap = time.Second
+// overlap is how long what a reload replaced lives on beside its successor: the
+// access log for connections that are just ending, the admin address for the
+// request that asked for the reload.
+const overlap = time.Second
 
 // commit puts g in force in place of old. It cannot fail.
 func (e *Edge) commit(g, old *generation) {
@@ -113,7 +114,7 @@ func (e *Edge) linger(f func()) {
 	go func() {
 		defer e.lingering.Done()
 		select {
-		case <-time.After(accessLogOverlap):
+		case <-time.After(overlap):
 		case <-e.ended:
 		}
 		f()

@@ -7,8 +7,8 @@ import (
 	"github.com/mqedge/mqedge/proxy"
 )
 
-// lastCloses is how long closed connections may take to be gone: one that is
-// dialling an endpoint notices only when that is decided.
+// lastCloses is how long closed connections may take to be gone: a second for
+// the write they are in, and some for a busy host.
 const lastCloses = 5 * time.Second
 
 // drain takes leave of the clients as the drain section says. It returns when

@@ -72,9 +72,7 @@ func (r *Relay) openLoops(n int) error {
 	for range n {
 		l, err := openLoop(r)
 		if err != nil {
-			for _, l := range r.loops {
-				l.close()
-			}
+			r.Close()
 			return fmt.Errorf("relay: event loop: %w", err)
 		}
 		r.loops = append(r.loops, l)
@@ -112,9 +110,14 @@ func (l *loop) close() {
 	unix.Close(l.wakes)
 }
 
-// post hands a message over and wakes the loop if it sleeps.
+// post hands a message over and wakes the loop if it sleeps. A pair that is to
+// be carried belongs to the loop from then on: nobody's Close gets there before
+// the pair does.
 func (l *loop) post(m message) {
 	l.mu.Lock()
+	if !m.close {
+		m.pair.loop.Store(l)
+	}
 	l.inbox = append(l.inbox, m)
 	wake := l.asleep
 	l.asleep = false
@@ -294,16 +297,7 @@ func (l *loop) handOver(p *loopPair, to *loop) {
 	l.wheel.take(&p.timer)
 	l.pairs[p.slot] = nil
 	l.free = append(l.free, p.slot)
-	// In one step, so that nobody's Close gets there before the pair does.
-	to.mu.Lock()
-	p.loop.Store(to)
-	to.inbox = append(to.inbox, message{pair: p})
-	wake := to.asleep
-	to.asleep = false
-	to.mu.Unlock()
-	if wake {
-		to.wake()
-	}
+	to.post(message{pair: p})
 }
 
 func (l *loop) continueReads() {

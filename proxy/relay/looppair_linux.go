@@ -74,9 +74,7 @@ func (r *Relay) addToLoop(c, u end, o Options, done func(Result)) (Pair, error) 
 	}
 	r.live.Add(1)
 	r.pairs.Add(1)
-	l := r.choose()
-	p.loop.Store(l)
-	l.post(message{pair: p})
+	r.choose().post(message{pair: p})
 	return p, nil
 }
 
@@ -137,9 +135,7 @@ func (p *loopPair) check(now int64) (again int64) {
 // serve moves what can be moved and sees to the end of the pair.
 func (p *loopPair) serve() {
 	p.pump(client)
-	if !p.gone {
-		p.pump(upstream)
-	}
+	p.pump(upstream)
 	p.settle()
 }
 
