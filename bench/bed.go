@@ -74,11 +74,15 @@ func (b *bed) ask(request load.Request) (reply load.Reply, err error) {
 	return reply, nil
 }
 
+// client describes n connections to the proxy.
+func (b *bed) client(n, firstPublish int) load.Options {
+	return load.Options{Addr: b.proxy.Addr, Conns: n, CA: b.ca, ServerName: serverName, FirstPublish: firstPublish}
+}
+
 // connect opens n connections and begins the measurement with what became of them.
 func (b *bed) connect(n, firstPublish int) (m report.Measurement, err error) {
-	reply, err := b.ask(load.Request{Connect: &load.Options{
-		Addr: b.proxy.Addr, Conns: n, CA: b.ca, ServerName: serverName, FirstPublish: firstPublish,
-	}})
+	opts := b.client(n, firstPublish)
+	reply, err := b.ask(load.Request{Connect: &opts})
 	if err != nil {
 		return m, err
 	}

@@ -3,9 +3,11 @@
 package main
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -17,18 +19,45 @@ import (
 
 const serverName = "bench.test"
 
-// certificate is the one that all proxies serve: ECDSA P-256, its own authority.
+// keyType is what the proxies sign handshakes with.
+type keyType string
+
+const (
+	noKey    keyType = "" // plain TCP
+	ecdsaKey keyType = "ecdsa"
+	rsaKey   keyType = "rsa"
+)
+
+func (k keyType) generate() (crypto.Signer, error) {
+	if k == rsaKey {
+		return rsa.GenerateKey(rand.Reader, 2048)
+	}
+	return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+}
+
+// certificate is one that all proxies serve, its own authority.
 type certificate struct {
 	certFile string // with the key as well, as HAProxy wants it
 	keyFile  string
 	pem      []byte // without the key
 }
 
-func newCertificate(dir string) (*certificate, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
+// newCertificates makes one of each kind.
+func newCertificates(dir string) (map[keyType]*certificate, error) {
+	all := make(map[keyType]*certificate)
+	for _, kind := range []keyType{ecdsaKey, rsaKey} {
+		key, err := kind.generate()
+		if err != nil {
+			return nil, err
+		}
+		if all[kind], err = newCertificate(filepath.Join(dir, string(kind)), key); err != nil {
+			return nil, err
+		}
 	}
+	return all, nil
+}
+
+func newCertificate(base string, key crypto.Signer) (*certificate, error) {
 	now := time.Now()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1),
@@ -40,7 +69,7 @@ func newCertificate(dir string) (*certificate, error) {
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		IsCA:         true, BasicConstraintsValid: true,
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		return nil, err
 	}
@@ -49,8 +78,8 @@ func newCertificate(dir string) (*certificate, error) {
 		return nil, err
 	}
 	c := &certificate{
-		certFile: filepath.Join(dir, "cert.pem"),
-		keyFile:  filepath.Join(dir, "key.pem"),
+		certFile: base + "-cert.pem",
+		keyFile:  base + "-key.pem",
 		pem:      pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
 	}
 	secret := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})

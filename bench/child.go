@@ -51,6 +51,9 @@ func (c *child) ask(request, reply any) error {
 	return c.dec.Decode(reply)
 }
 
+// kill ends it in the middle of its work; close must follow.
+func (c *child) kill() { _ = c.cmd.Process.Kill() }
+
 func (c *child) close() {
 	_ = c.stdin.Close()
 	_ = c.cmd.Wait()

@@ -40,6 +40,10 @@ func command(ctx context.Context, args []string) error {
 			return load.Serve(ctx, os.Stdin, os.Stdout)
 		case "sink":
 			return serveSink(args[1:], os.Stdin, os.Stdout)
+		case "soak":
+			return soak(ctx, args[1:], os.Stdout, os.Stderr)
+		case "plot":
+			return plot(args[1:], os.Stdout, os.Stderr)
 		}
 	}
 	s, err := parse(args)

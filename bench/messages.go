@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/mqedge/mqedge/bench/load"
-	"github.com/mqedge/mqedge/bench/process"
 	"github.com/mqedge/mqedge/bench/report"
 )
 
@@ -21,10 +20,10 @@ const (
 )
 
 // messages measures the proxy's CPU time per message: a small PUBLISH to the sink is one, its way back another. The rate
-// counts both ways.
-func messages(rate float64) func(context.Context, *bed, settings) (report.Measurement, error) {
-	return func(ctx context.Context, b *bed, s settings) (report.Measurement, error) {
-		m, err := b.connect(s.conns, 0)
+// counts both ways, over all connections.
+func messages(rate float64, conns int) measure {
+	return func(_ context.Context, b *bed, s settings) (report.Measurement, error) {
+		m, err := b.connect(conns, 0)
 		if err != nil {
 			return m, err
 		}
@@ -33,32 +32,23 @@ func messages(rate float64) func(context.Context, *bed, settings) (report.Measur
 			return m, err
 		}
 		run.For, run.Seed = s.window, b.seed+1
-		before, err := b.spent()
+		var r *load.RunResult
+		cost, err := b.meter(func() error {
+			reply, err := b.ask(load.Request{Run: &run})
+			r = reply.Result
+			return err
+		})
 		if err != nil {
 			return m, err
 		}
-		began := time.Now()
-		reply, err := b.ask(load.Request{Run: &run})
-		if err != nil {
-			return m, err
-		}
-		took := time.Since(began)
-		after, err := b.spent()
-		if err != nil {
-			return m, err
-		}
-		r := reply.Result
 		if r.Received == 0 {
 			return m, errors.New("no message came back")
 		}
 
-		proxy := after.proxy - before.proxy
 		m.Messages = 2 * r.Received
-		m.Value = micros(proxy) / float64(m.Messages)
+		m.Value = micros(cost.proxy) / float64(m.Messages)
 		m.P50, m.P99, m.LateP99 = micros(r.P50), micros(r.P99), micros(r.LateP99)
-		m.ProxyCPU = float64(proxy) / float64(took)
-		m.LoadCPU = float64(after.load-before.load) / float64(took)
-		m.SinkCPU = float64(after.sink-before.sink) / float64(took)
+		cost.shares(&m)
 		if lost := r.Due - r.Received; lost > 0 {
 			m.Remark("lost %d of %d messages %v", lost, r.Due, r.Failed)
 		}
@@ -69,19 +59,3 @@ func messages(rate float64) func(context.Context, *bed, settings) (report.Measur
 		return m, nil
 	}
 }
-
-// spent is CPU time since the start of each process.
-type spent struct{ proxy, load, sink time.Duration }
-
-func (b *bed) spent() (s spent, err error) {
-	if s.proxy, err = process.CPU(b.proxy.PID()); err != nil {
-		return s, err
-	}
-	if s.load, err = process.CPU(b.load.pid()); err != nil {
-		return s, err
-	}
-	s.sink, err = process.CPU(b.sink.pid())
-	return s, err
-}
-
-func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }

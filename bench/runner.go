@@ -4,16 +4,13 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"time"
 
 	"github.com/mqedge/mqedge/bench/peers"
 	"github.com/mqedge/mqedge/bench/report"
@@ -23,7 +20,7 @@ import (
 type runner struct {
 	settings
 	dir      string // for the files of one run
-	cert     *certificate
+	certs    map[keyType]*certificate
 	progress io.Writer
 	beds     int
 }
@@ -35,31 +32,25 @@ func benchmark(ctx context.Context, s settings, out, progress io.Writer) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	cert, err := newCertificate(dir)
+	certs, err := newCertificates(dir)
 	if err != nil {
 		return err
 	}
-	r := &runner{settings: s, dir: dir, cert: cert, progress: progress}
+	r := &runner{settings: s, dir: dir, certs: certs, progress: progress}
 
 	result := report.Report{Host: host()}
 	present, err := r.present(ctx, &result)
 	if err != nil {
 		return err
 	}
-	for _, sc := range scenarios() {
-		if !wanted(s.only, sc.name) {
-			continue
-		}
+	for _, sc := range s.chosen() {
 		measured, err := r.scenario(ctx, sc, present)
 		if err != nil {
 			return err
 		}
 		result.Scenarios = append(result.Scenarios, measured)
 	}
-	if err := result.Markdown(out); err != nil {
-		return err
-	}
-	return r.writeJSON(result)
+	return write(result, s.out, out, progress)
 }
 
 // present finds the peers that can run, and says which cannot.
@@ -71,7 +62,7 @@ func (r *runner) present(ctx context.Context, result *report.Report) (present []
 	}
 	binary := r.mqedge
 	if binary == "" && wanted(r.peers, "mqedge") {
-		if binary, err = r.build(ctx); err != nil {
+		if binary, err = build(ctx, r.dir); err != nil {
 			leaveOut(err)
 		}
 	}
@@ -84,7 +75,7 @@ func (r *runner) present(ctx context.Context, result *report.Report) (present []
 			leaveOut(err)
 			continue
 		}
-		result.Peers[p.Name] = version
+		result.Peers[p.Family] = version
 		present = append(present, p)
 	}
 	if len(present) == 0 {
@@ -94,12 +85,12 @@ func (r *runner) present(ctx context.Context, result *report.Report) (present []
 }
 
 // build makes the mqedge of the module that the working directory lies in.
-func (r *runner) build(ctx context.Context) (string, error) {
+func build(ctx context.Context, dir string) (string, error) {
 	mod, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
 	if err != nil {
 		return "", fmt.Errorf("mqedge: go env GOMOD: %w; give a binary with --mqedge", err)
 	}
-	binary := filepath.Join(r.dir, "mqedge")
+	binary := filepath.Join(dir, "mqedge")
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", binary, "./cmd/mqedge")
 	cmd.Dir = filepath.Dir(strings.TrimSpace(string(mod)))
 	if said, err := cmd.CombinedOutput(); err != nil {
@@ -113,11 +104,11 @@ func (r *runner) scenario(ctx context.Context, sc scenario, present []peers.Peer
 	measured := report.Scenario{Name: sc.name, Title: sc.title, Unit: sc.unit}
 	var taking []peers.Peer
 	for _, p := range present {
-		if p.Tuned && !sc.memory && !r.tuned {
+		if !sc.takes(p, r.settings) {
 			continue
 		}
 		taking = append(taking, p)
-		measured.Rows = append(measured.Rows, report.Row{Peer: p.Name})
+		measured.Rows = append(measured.Rows, report.Row{Peer: p.Name, Family: p.Family})
 	}
 	for round := range sc.rounds(r.settings) {
 		for i := range taking {
@@ -127,7 +118,7 @@ func (r *runner) scenario(ctx context.Context, sc scenario, present []peers.Peer
 				return measured, ctx.Err()
 			}
 			if err != nil {
-				m.Failed = err.Error()
+				m.Failed = strings.Join(strings.Fields(err.Error()), " ") // one line of a table
 			}
 			measured.Rows[which].Rounds = append(measured.Rows[which].Rounds, m)
 			fmt.Fprintf(r.progress, "%s, round %d, %s: %.2f %s %s%s\n", sc.name, round+1, taking[which].Name, m.Value, sc.unit, strings.Join(m.Remarks, "; "), m.Failed)
@@ -146,17 +137,14 @@ func (r *runner) measureUndisturbed(ctx context.Context, sc scenario, p peers.Pe
 		if err != nil || !m.Disturbed {
 			break
 		}
-		fmt.Fprintf(r.progress, "%s, %s: disturbed, the generator was late by %.0f µs (p99)\n", sc.name, p.Name, m.LateP99)
+		fmt.Fprintf(r.progress, "%s, %s, disturbed: %s\n", sc.name, p.Name, strings.Join(m.Remarks, "; "))
 	}
 	return m, err
 }
 
 func (r *runner) measure(ctx context.Context, sc scenario, p peers.Peer, seed uint64) (report.Measurement, error) {
 	r.beds++
-	opts := bedOptions{dir: filepath.Join(r.dir, fmt.Sprint(r.beds)), peer: p, seed: seed}
-	if sc.tls {
-		opts.cert = r.cert
-	}
+	opts := bedOptions{dir: filepath.Join(r.dir, fmt.Sprint(r.beds)), peer: p, cert: r.certs[sc.key], seed: seed}
 	if err := os.Mkdir(opts.dir, 0o755); err != nil {
 		return report.Measurement{}, err
 	}
@@ -170,37 +158,4 @@ func (r *runner) measure(ctx context.Context, sc scenario, p peers.Peer, seed ui
 		return m, err
 	}
 	return m, b.checkSink(&m)
-}
-
-func (r *runner) writeJSON(result report.Report) error {
-	dir := r.out
-	if dir == "" {
-		var err error
-		if dir, err = os.MkdirTemp("", "bench-result-"); err != nil {
-			return err
-		}
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	raw, err := json.MarshalIndent(result, "", "  ")
-	if err != nil {
-		return err
-	}
-	path := filepath.Join(dir, "bench.json")
-	fmt.Fprintln(r.progress, "written:", path)
-	return os.WriteFile(path, append(raw, '\n'), 0o644)
-}
-
-func host() report.Host {
-	h := report.Host{Time: time.Now().UTC(), Cores: runtime.NumCPU(), Go: runtime.Version()}
-	if release, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
-		h.Kernel = strings.TrimSpace(string(release))
-	}
-	if info, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		_, rest, _ := strings.Cut(string(info), "model name")
-		line, _, _ := strings.Cut(rest, "\n")
-		h.CPU = strings.TrimLeft(line, "\t :")
-	}
-	return h
 }

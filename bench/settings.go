@@ -14,28 +14,42 @@ import (
 type settings struct {
 	only   []string // scenarios; empty is all
 	peers  []string // names; empty is all
+	quick  bool
 	rounds int
-	out    string // folder for the JSON file; "" is a new one among the temporary files
+	out    string // folder for the files; "" is a new one among the temporary files
 	mqedge string // binary; "" is built
 
 	idleConns int
 	settle    time.Duration // from the last exchange to the reading of memory
-	conns     int           // that messages are spread over
 	warmUp    time.Duration
 	window    time.Duration
-	tuned     bool // the tuned variants take part in every scenario, not only where memory is measured
+	bulk      int64 // bytes, all streams together
+	setups    int   // TLS connections
+	tuned     bool  // the tuned variants take part
+
+	memoryRounds int // where one or two are enough
 }
 
 func parse(args []string) (settings, error) {
-	full := settings{rounds: 5, idleConns: 4000, settle: 15 * time.Second, conns: 500, warmUp: 2 * time.Second, window: 10 * time.Second, tuned: true}
-	quick := settings{rounds: 3, idleConns: 2000, settle: 3 * time.Second, conns: 500, warmUp: time.Second, window: 3 * time.Second}
+	full := settings{
+		rounds: 5, memoryRounds: 2, tuned: true, idleConns: 4000, settle: 15 * time.Second,
+		warmUp: 2 * time.Second, window: 10 * time.Second, bulk: 512 << 20, setups: 1500,
+	}
+	quick := settings{
+		quick: true, rounds: 2, memoryRounds: 1, idleConns: 2000, settle: 2 * time.Second,
+		warmUp: 500 * time.Millisecond, window: 2 * time.Second, bulk: 192 << 20, setups: 600,
+	}
 
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	isQuick := flags.Bool("quick", false, "fewer rounds, shorter windows, 2000 idle connections instead of 4000")
+	flags.Usage = func() {
+		fmt.Fprint(flags.Output(), "bench [flags]: measure; bench plot FILE: tables and picture of an earlier run; bench soak [flags]: see bench soak --help\n\n")
+		flags.PrintDefaults()
+	}
+	isQuick := flags.Bool("quick", false, "under three minutes: fewer rounds and scenarios, shorter windows, no tuned variants")
 	only := flags.String("only", "", "scenarios, by comma: "+strings.Join(names(), ", "))
-	chosen := flags.String("peers", "", "peers, by comma: nginx, nginx-4k, haproxy, haproxy-4k, mqedge")
-	rounds := flags.Int("rounds", 0, "rounds of each scenario; 0 is 5, or 3 with --quick")
-	out := flags.String("out", "", "folder for bench.json")
+	chosen := flags.String("peers", "", "peers, by comma: nginx, nginx-4k, nginx-64k, haproxy, haproxy-4k, haproxy-64k, mqedge")
+	rounds := flags.Int("rounds", 0, "rounds of each scenario; 0 is 5, or 2 with --quick")
+	out := flags.String("out", "", "folder for bench.json and bench.svg")
 	binary := flags.String("mqedge", "", "mqedge binary; built from ./cmd/mqedge when empty")
 	if err := flags.Parse(args); err != nil {
 		return settings{}, err

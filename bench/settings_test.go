@@ -52,7 +52,7 @@ func TestScenariosAreChosenByNameAndAnUnknownOneIsAnErrorThatListsThem(t *testin
 
 func TestMemoryIsMeasuredInFewerRoundsButNeverMoreThanAskedFor(t *testing.T) {
 	for asked, want := range map[int]int{1: 1, 2: 2, 5: 2} {
-		if got := (scenario{memory: true}).rounds(settings{rounds: asked}); got != want {
+		if got := (scenario{memory: true}).rounds(settings{rounds: asked, memoryRounds: 2}); got != want {
 			t.Errorf("%d rounds for %d asked, want %d", got, asked, want)
 		}
 	}

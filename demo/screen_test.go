@@ -19,7 +19,7 @@ func TestTheTableShowsEndpointsDevicesAndMessages(t *testing.T) {
 			{connected: true, tls: 0x304, mqtt: 5}, {connected: true, tls: 0x303, mqtt: 4}, {tls: 0x304, mqtt: 5},
 		},
 		messages: tally{delivered: 12345, lost: 1}, perSecond: 191.7, p50: 340 * time.Microsecond, p99: 12 * time.Millisecond,
-		seen: []string{"127.0.1.1:35549", "127.0.1.3:58343"}, log: `level=WARN msg="endpoint ejected"`,
+		seen: []string{"127.0.1.1:35549", "127.0.1.3:58343"}, log: `level=WARN msg="endpoint is out of use"`,
 	}
 	want := `
               ENDPOINT           STATE  CONNECTIONS  ATTEMPTS  FAILURES
@@ -30,7 +30,7 @@ func TestTheTableShowsEndpointsDevicesAndMessages(t *testing.T) {
   messages    192 a second, 12,345 delivered, 1 lost
   latency     p50 0.3ms, p99 12ms, device → edge → broker → edge → device
   PROXY       brokers see 127.0.1.1:35549, 127.0.1.3:58343
-  edge's log  level=WARN msg="endpoint ejected"`
+  edge's log  level=WARN msg="endpoint is out of use"`
 	if got := "\n" + strings.Join(v.lines(), "\n"); got != want {
 		t.Errorf("got:%s\nwant:%s", got, want)
 	}

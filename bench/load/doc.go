@@ -1,7 +1,8 @@
-// Package load is the load generator: MQTT clients over TLS or plain TCP that connect, publish at a given rate with
-// Poisson arrivals, and lie idle. It opens its loop: a message is due when the schedule says so, whatever became of the
-// ones before, and its latency counts from that time. It runs on Linux only and knows nothing of which proxy it talks to.
+// Package load is the load generator: MQTT clients over TLS or plain TCP. They connect and lie idle, publish at a given rate
+// (Run), move large amounts as fast as they can (Bulk), are opened only to be closed (Setups), or come and go for a while
+// (Soak). It runs on Linux only and knows nothing of which proxy it talks to.
 //
-// Sending is one goroutine on a thread of its own; receiving is one goroutine per connection, started by the first Run;
-// idle connections own none.
+// Run opens its loop: a message is due when the schedule says so, with Poisson arrivals, whatever became of the ones before,
+// and its latency counts from that time. Sending is one goroutine on a thread of its own; receiving is one goroutine per
+// connection, started by the first Run; idle connections own none.
 package load

@@ -49,13 +49,16 @@ type Clients struct {
 
 type client struct {
 	net.Conn
-	packets *mqtt.Reader
+	tcp     *net.TCPConn // beneath TLS
+	in      *bufio.Reader
+	packets *mqtt.Reader // from in
+	resumed bool         // the TLS session
 	dead    atomic.Bool
 }
 
 // Connect opens all connections and exchanges CONNECT and the first PUBLISH. Those that fail are left out.
 func Connect(ctx context.Context, opts Options) (*Clients, Outcome, error) {
-	dial, err := dialer(opts)
+	config, err := opts.tls()
 	if err != nil {
 		return nil, Outcome{}, err
 	}
@@ -64,8 +67,8 @@ func Connect(ctx context.Context, opts Options) (*Clients, Outcome, error) {
 		failed failures
 		mu     sync.Mutex
 	)
-	each(opts.Conns, func(i int) {
-		c, err := dial(ctx)
+	each(opts.Conns, dialers, func(_, i int) {
+		c, err := dial(ctx, opts.Addr, config)
 		if err == nil {
 			err = c.greet(fmt.Sprintf("bench-%05d", i), opts.FirstPublish)
 		}
@@ -86,7 +89,7 @@ func (cs *Clients) Ping() Outcome {
 		failed failures
 		ok     atomic.Int64
 	)
-	each(len(cs.conns), func(i int) {
+	each(len(cs.conns), dialers, func(_, i int) {
 		if err := cs.conns[i].ping(); err != nil {
 			failed.add(err)
 			return
@@ -105,38 +108,43 @@ func (cs *Clients) Close() {
 	cs.wg.Wait()
 }
 
-func dialer(opts Options) (func(context.Context) (*client, error), error) {
-	var config *tls.Config
-	if len(opts.CA) > 0 {
-		roots := x509.NewCertPool()
-		if !roots.AppendCertsFromPEM(opts.CA) {
-			return nil, errors.New("load: no certificate in the CA")
-		}
-		config = &tls.Config{
-			RootCAs:          roots,
-			ServerName:       opts.ServerName,
-			MinVersion:       tls.VersionTLS13,
-			CurvePreferences: []tls.CurveID{tls.X25519},
-			VerifyConnection: sameCryptography,
-		}
+// tls is nil for plain TCP.
+func (o Options) tls() (*tls.Config, error) {
+	if len(o.CA) == 0 {
+		return nil, nil
 	}
-	return func(ctx context.Context) (*client, error) {
-		ctx, cancel := context.WithTimeout(ctx, patience)
-		defer cancel()
-		tcp, err := new(net.Dialer).DialContext(ctx, "tcp", opts.Addr)
-		if err != nil {
-			return nil, err
-		}
-		if config == nil {
-			return newClient(tcp), nil
-		}
-		secure := tls.Client(tcp, config)
-		if err := secure.HandshakeContext(ctx); err != nil {
-			_ = tcp.Close()
-			return nil, fmt.Errorf("TLS handshake: %w", err)
-		}
-		return newClient(secure), nil
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(o.CA) {
+		return nil, errors.New("load: no certificate in the CA")
+	}
+	return &tls.Config{
+		RootCAs:          roots,
+		ServerName:       o.ServerName,
+		MinVersion:       tls.VersionTLS13,
+		CurvePreferences: []tls.CurveID{tls.X25519},
+		VerifyConnection: sameCryptography,
 	}, nil
+}
+
+func dial(ctx context.Context, addr string, config *tls.Config) (*client, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	tcp := conn.(*net.TCPConn)
+	if config == nil {
+		return newClient(tcp, tcp), nil
+	}
+	secure := tls.Client(tcp, config)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		_ = tcp.Close()
+		return nil, fmt.Errorf("TLS handshake: %w", err)
+	}
+	c := newClient(secure, tcp)
+	c.resumed = secure.ConnectionState().DidResume
+	return c, nil
 }
 
 // sameCryptography refuses a proxy that does other work than its peers.
@@ -147,8 +155,9 @@ func sameCryptography(s tls.ConnectionState) error {
 	return nil
 }
 
-func newClient(c net.Conn) *client {
-	return &client{Conn: c, packets: mqtt.NewReader(bufio.NewReaderSize(c, 1024))}
+func newClient(c net.Conn, tcp *net.TCPConn) *client {
+	in := bufio.NewReaderSize(c, 1024)
+	return &client{Conn: c, tcp: tcp, in: in, packets: mqtt.NewReader(in)}
 }
 
 func (c *client) greet(id string, firstPublish int) error {
@@ -165,28 +174,35 @@ func (c *client) greet(id string, firstPublish int) error {
 func (c *client) ping() error { return c.exchange(mqtt.AppendPingreq(nil), mqtt.Pingresp) }
 
 func (c *client) exchange(packet []byte, answer byte) error {
-	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
-		return err
-	}
-	if _, err := c.Write(packet); err != nil {
-		return err
-	}
-	if _, err := c.packets.Expect(answer); err != nil {
-		return err
-	}
-	return c.SetDeadline(time.Time{})
+	_, err := c.roundTrip(packet, answer)
+	return err
 }
 
-// each calls do for 0 to n-1, some at once.
-func each(n int, do func(i int)) {
+// roundTrip returns the answer, which is valid until the next is read.
+func (c *client) roundTrip(packet []byte, answer byte) (mqtt.Packet, error) {
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+		return mqtt.Packet{}, err
+	}
+	if _, err := c.Write(packet); err != nil {
+		return mqtt.Packet{}, err
+	}
+	p, err := c.packets.Expect(answer)
+	if err != nil {
+		return mqtt.Packet{}, err
+	}
+	return p, c.SetDeadline(time.Time{})
+}
+
+// each has workers call do, with their own number, for 0 to n-1.
+func each(n, workers int, do func(worker, i int)) {
 	var (
 		next atomic.Int64
 		wg   sync.WaitGroup
 	)
-	for range min(dialers, n) {
+	for worker := range min(workers, n) {
 		wg.Go(func() {
 			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				do(i)
+				do(worker, i)
 			}
 		})
 	}

@@ -79,14 +79,26 @@ type Packet struct {
 // Type is one of the packet types above.
 func (p Packet) Type() byte { return p.Raw[0] >> 4 }
 
+// Topic is that of a PUBLISH; nil when it is cut short.
+func (p Packet) Topic() []byte {
+	if len(p.Body) < 2 {
+		return nil
+	}
+	n := 2 + int(binary.BigEndian.Uint16(p.Body))
+	if len(p.Body) < n {
+		return nil
+	}
+	return p.Body[2:n]
+}
+
 // Publish takes a PUBLISH apart.
 func (p Packet) Publish() (qos byte, id uint16, payload []byte, err error) {
 	qos = p.Raw[0] >> 1 & 3
-	rest := p.Body
-	if len(rest) < 2 || len(rest) < 2+int(binary.BigEndian.Uint16(rest)) {
+	topic := p.Topic()
+	if topic == nil {
 		return 0, 0, nil, errors.New("PUBLISH: topic cut short")
 	}
-	rest = rest[2+int(binary.BigEndian.Uint16(rest)):]
+	rest := p.Body[2+len(topic):]
 	if qos == 0 {
 		return 0, 0, rest, nil
 	}

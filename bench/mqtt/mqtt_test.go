@@ -45,8 +45,8 @@ func TestWhatIsAppendedIsReadBackWholeOrInPieces(t *testing.T) {
 				t.Fatalf("%s: %v", name, err)
 			}
 			qos, id, got, err := p.Publish()
-			if err != nil || qos != wantQoS || id != uint16(qos)*513 || !bytes.Equal(got, payload) {
-				t.Errorf("%s: qos %d, id %d, %d bytes, %v", name, qos, id, len(got), err)
+			if err != nil || string(p.Topic()) != "topic" || qos != wantQoS || id != uint16(qos)*513 || !bytes.Equal(got, payload) {
+				t.Errorf("%s: topic %q, qos %d, id %d, %d bytes, %v", name, p.Topic(), qos, id, len(got), err)
 			}
 		}
 		if _, err := reader.Next(); err != io.EOF {

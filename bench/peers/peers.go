@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"text/template"
 )
@@ -16,51 +17,59 @@ var templates embed.FS
 
 // Peer is a proxy in one configuration.
 type Peer struct {
-	Name string
-	// Tuned tells a variant with smaller buffers from the peer as it comes.
-	Tuned bool
+	Name   string
+	Family string // the name of the peer that this is a variant of
+	// Buffers is the size of those of a tuned variant, such as "4k"; "" is the peer as it comes. With large ones HAProxy
+	// may also splice plain TCP, as it would be set up for bulk.
+	Buffers string
 
 	binary     string
 	template   string
 	arguments  func(config string) []string
 	version    []string
 	remedy     string // when the binary is missing
-	bufferSize string
+	bufferSize int
 }
 
 // All are the peers, in the order of tables. mqedge is the binary of that name; "" leaves it out.
 func All(mqedge string) []Peer {
 	nginx := Peer{
-		Name: "nginx", binary: "nginx", template: "nginx.conf",
+		Name: "nginx", Family: "nginx", binary: "nginx", template: "nginx.conf",
 		arguments: func(config string) []string { return []string{"-c", config} },
-		version:   []string{"-v"},
+		version:   []string{"-V"},
 		remedy:    "apt-get install nginx libnginx-mod-stream",
 	}
 	haproxy := Peer{
-		Name: "haproxy", binary: "haproxy", template: "haproxy.cfg",
+		Name: "haproxy", Family: "haproxy", binary: "haproxy", template: "haproxy.cfg",
 		arguments: func(config string) []string { return []string{"-db", "-f", config} },
-		version:   []string{"-v"},
+		version:   []string{"-vv"},
 		remedy:    "apt-get install haproxy",
 	}
-	all := []Peer{nginx, nginx.tuned("nginx-4k"), haproxy, haproxy.tuned("haproxy-4k")}
+	all := []Peer{nginx, nginx.tuned(4), nginx.tuned(64), haproxy, haproxy.tuned(4), haproxy.tuned(64)}
 	if mqedge != "" {
-		all = append(all, Peer{
-			Name: "mqedge", binary: mqedge, template: "mqedge.yaml",
-			arguments: func(config string) []string { return []string{"run", "-c", config} },
-			version:   []string{"version"},
-			remedy:    "give the path of the binary with --mqedge",
-		})
+		all = append(all, Mqedge(mqedge))
 	}
 	return all
 }
 
-func (p Peer) tuned(name string) Peer {
-	p.Name, p.Tuned = name, true
-	p.bufferSize = "4096"
+// Mqedge is the peer that all this is about; its configuration alone has an admin address.
+func Mqedge(binary string) Peer {
+	return Peer{
+		Name: "mqedge", Family: "mqedge", binary: binary, template: "mqedge.yaml",
+		arguments: func(config string) []string { return []string{"run", "-c", config} },
+		version:   []string{"version"},
+		remedy:    "give the path of the binary with --mqedge",
+	}
+}
+
+func (p Peer) tuned(kib int) Peer {
+	p.Buffers = fmt.Sprintf("%dk", kib)
+	p.Name += "-" + p.Buffers
+	p.bufferSize = kib << 10
 	return p
 }
 
-// Version is the first line the program says of itself. The error says how to install what is missing.
+// Version is the first line the program says of itself, and which TLS library it runs with. The error says how to install what is missing.
 func (p Peer) Version(ctx context.Context) (string, error) {
 	out, err := exec.CommandContext(ctx, p.path(), p.version...).CombinedOutput()
 	if err != nil {
@@ -71,8 +80,21 @@ func (p Peer) Version(ctx context.Context) (string, error) {
 			return "", fmt.Errorf("%w; %s", err, p.remedy)
 		}
 	}
-	line, _, _ := strings.Cut(string(out), "\n")
+	line, rest, _ := strings.Cut(string(out), "\n")
+	if library := tlsLibrary(rest); library != "" {
+		line += ", " + library
+	}
 	return line, nil
+}
+
+// tlsLibrary prefers the one that was found at run time to the one that the program was built with.
+func tlsLibrary(build string) string {
+	for _, said := range []string{`running with (\w*SSL [^ )]+)`, `Running on OpenSSL version : (\w*SSL \S+)`, `built with (\w*SSL \S+)`} {
+		if found := regexp.MustCompile(said).FindStringSubmatch(build); found != nil {
+			return found[1]
+		}
+	}
+	return ""
 }
 
 // path finds programs in the system's folders too, which are not in everybody's PATH.
@@ -94,7 +116,7 @@ type Options struct {
 type settings struct {
 	Options
 	Addr, AdminAddr string
-	BufferSize      string
+	BufferSize      int
 	Module          string // of nginx, when stream is not built in
 }
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -65,7 +66,7 @@ func TestEveryPeerInstalledHereRelaysWithAHeaderAndStops(t *testing.T) {
 }
 
 func TestTheConfigurationOfMqedgeIsYAMLWithTheKeysOfTheContract(t *testing.T) {
-	mqedge := All("mqedge")[4]
+	mqedge := named(t, "mqedge")
 	path, err := mqedge.writeConfig(t.Context(), settings{
 		Options: Options{Dir: t.TempDir(), Endpoints: []string{"127.0.0.2:1", "127.0.0.3:1"}, Cert: "c.pem", Key: "k.pem"},
 		Addr:    "127.0.0.1:5", AdminAddr: "127.0.0.1:6",
@@ -157,12 +158,35 @@ func workers(t *testing.T, dir string) (n int) {
 	return n
 }
 
+func TestTheTLSLibraryIsTheOneThatRuns(t *testing.T) {
+	for said, want := range map[string]string{
+		"built with OpenSSL 3.0.20 7 Apr 2026 (running with OpenSSL 3.0.19 27 Jan 2026)\nTLS SNI":  "OpenSSL 3.0.19",
+		"built with OpenSSL 3.0.20 7 Apr 2026\nTLS SNI support":                                    "OpenSSL 3.0.20",
+		"Built with OpenSSL version : OpenSSL 3.0.22\nRunning on OpenSSL version : OpenSSL 3.0.19": "OpenSSL 3.0.19",
+		"no TLS": "",
+	} {
+		if got := tlsLibrary(said); got != want {
+			t.Errorf("%q, want %q, from %q", got, want, said)
+		}
+	}
+}
+
 func TestAMissingProgramIsNamedWithItsPackage(t *testing.T) {
-	p := All("")[2]
+	p := named(t, "haproxy")
 	p.binary = "no-such-haproxy"
 	if _, err := p.Version(t.Context()); err == nil || !strings.Contains(err.Error(), "apt-get install haproxy") {
 		t.Errorf("error %v, want the package to install", err)
 	}
+}
+
+func named(t *testing.T, name string) Peer {
+	t.Helper()
+	all := All("mqedge")
+	i := slices.IndexFunc(all, func(p Peer) bool { return p.Name == name })
+	if i < 0 {
+		t.Fatalf("no peer %s", name)
+	}
+	return all[i]
 }
 
 func shell(name, script string) Peer {

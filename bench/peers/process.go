@@ -24,7 +24,8 @@ const (
 
 // Process is a running proxy.
 type Process struct {
-	Addr string // where it takes clients
+	Addr      string // where it takes clients
+	AdminAddr string // of mqedge
 
 	cmd    *exec.Cmd
 	output string // file of what it said
@@ -58,7 +59,7 @@ func (p Peer) Start(ctx context.Context, opts Options) (*Process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", p.Name, err)
 	}
-	process := &Process{Addr: addr, cmd: cmd, output: output.Name(), ended: make(chan struct{})}
+	process := &Process{Addr: addr, AdminAddr: admin, cmd: cmd, output: output.Name(), ended: make(chan struct{})}
 	go func() {
 		_ = cmd.Wait()
 		close(process.ended)

@@ -51,6 +51,22 @@ func PSS(pid int) (int64, error) {
 	return total, nil
 }
 
+// FDs is how many files and sockets pid and its living descendants have open.
+func FDs(pid int) (n int, err error) {
+	pids, err := family(pid)
+	if err != nil {
+		return 0, err
+	}
+	for _, each := range pids {
+		entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", each))
+		if err != nil {
+			return 0, err
+		}
+		n += len(entries)
+	}
+	return n, nil
+}
+
 func pss(rollup []byte) (kib int64, err error) {
 	for line := range bytes.Lines(rollup) {
 		if value, ok := bytes.CutPrefix(line, []byte("Pss:")); ok {

@@ -11,13 +11,13 @@ import (
 	"github.com/mqedge/mqedge/bench/stats"
 )
 
-// References are the peers that the others are set in relation to.
+// References are the families of peers that the others are set in relation to.
 func References() []string { return []string{"nginx", "haproxy"} }
 
 // Markdown writes the report as tables.
 func (r Report) Markdown(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, %d cores, Linux %s, %s\n", r.Host.CPU, r.Host.Cores, r.Host.Kernel, r.Host.Go)
+	fmt.Fprintf(&b, "%s\n\n", r.Host)
 	for _, name := range slices.Sorted(maps.Keys(r.Peers)) {
 		fmt.Fprintf(&b, "- %s: %s\n", name, r.Peers[name])
 	}
@@ -33,35 +33,74 @@ func (r Report) Markdown(w io.Writer) error {
 
 func (s Scenario) markdown(b *strings.Builder) {
 	fmt.Fprintf(b, "\n### %s: %s\n\n", s.Name, s.Title)
-	references := s.references()
-	b.WriteString("| proxy | min | median " + s.Unit + " | max |")
+	references, latency := s.references(), s.latency()
+	head := []string{"proxy", "min", "median " + s.Unit, "max"}
 	for _, ref := range references {
-		b.WriteString(" / " + ref.Peer + " |")
+		head = append(head, "/ "+ref.name)
 	}
-	b.WriteString(" p50 µs | p99 µs | rounds |\n|---|---|---|---|" + strings.Repeat("---|", len(references)) + "---|---|---|\n")
+	if latency {
+		head = append(head, "p50 µs", "p99 µs")
+	}
+	head = append(head, "rounds")
+	line(b, head)
+	b.WriteString(strings.Repeat("|---", len(head)) + "|\n")
 	for _, row := range s.Rows {
 		sum := stats.Summarize(row.values())
 		if sum.N == 0 { // the remarks below say why
-			fmt.Fprintf(b, "| %s | – | – | – |%s – | – | 0 of %d |\n", row.Peer, strings.Repeat(" – |", len(references)), len(row.Rounds))
+			cells := slices.Repeat([]string{"–"}, len(head))
+			cells[0], cells[len(cells)-1] = row.Peer, fmt.Sprintf("0 of %d", len(row.Rounds))
+			line(b, cells)
 			continue
 		}
-		fmt.Fprintf(b, "| %s | %.2f | **%.2f** | %.2f |", row.Peer, sum.Min, sum.Median, sum.Max)
+		cells := []string{row.Peer, number(sum.Min, "%.2f"), number(sum.Median, "**%.2f**"), number(sum.Max, "%.2f")}
 		for _, ref := range references {
-			b.WriteString(" " + number(stats.Ratio(row.values(), ref.values()), "%.2f") + " |")
+			cells = append(cells, number(stats.Ratio(row.values(), ref.best), "%.2f"))
 		}
-		fmt.Fprintf(b, " %s | %s | %s |\n", row.latency(func(m Measurement) float64 { return m.P50 }), row.latency(func(m Measurement) float64 { return m.P99 }), row.rounds(sum.N))
+		if latency {
+			cells = append(cells, row.latency(Measurement.p50), row.latency(Measurement.p99))
+		}
+		line(b, append(cells, row.rounds(sum.N)))
 	}
 	s.harness(b)
 	s.remarks(b)
 }
 
-func (s Scenario) references() (rows []Row) {
-	for _, row := range s.Rows {
-		if slices.Contains(References(), row.Peer) {
-			rows = append(rows, row)
+func line(b *strings.Builder, cells []string) {
+	b.WriteString("| " + strings.Join(cells, " | ") + " |\n")
+}
+
+// reference is what rows are set in relation to: in each round the best figure of some others.
+type reference struct {
+	name string
+	best []float64
+}
+
+// references are each family, in whichever configuration was best in a round, and the best of all of them.
+func (s Scenario) references() (all []reference) {
+	var every [][]float64
+	for _, family := range References() {
+		var series [][]float64
+		for _, row := range s.Rows {
+			if row.Family == family {
+				series = append(series, row.values())
+			}
+		}
+		if len(series) > 0 {
+			all = append(all, reference{family, stats.Best(series...)})
+			every = append(every, series...)
 		}
 	}
-	return rows
+	if len(all) > 1 {
+		all = append(all, reference{"best", stats.Best(every...)})
+	}
+	return all
+}
+
+// latency reports whether it was measured.
+func (s Scenario) latency() bool {
+	return slices.ContainsFunc(s.Rows, func(r Row) bool {
+		return slices.ContainsFunc(r.Rounds, func(m Measurement) bool { return m.P50 > 0 })
+	})
 }
 
 // rounds says how many gave a value, how many of those are marked, and how often a disturbed measurement was made again.
@@ -105,11 +144,14 @@ func (s Scenario) harness(b *strings.Builder) {
 			worst.ProxyCPU = max(worst.ProxyCPU, m.ProxyCPU)
 		}
 	}
-	if worst.LateP99 == 0 {
+	if worst.LoadCPU == 0 {
 		return
 	}
-	fmt.Fprintf(b, "\nAt most, in any round: generator late by %.0f µs (p99); of one core the generator used %.0f %%, the sink %.0f %%, a proxy %.0f %%.\n",
-		worst.LateP99, 100*worst.LoadCPU, 100*worst.SinkCPU, 100*worst.ProxyCPU)
+	b.WriteString("\nAt most, in any round: ")
+	if worst.LateP99 > 0 {
+		fmt.Fprintf(b, "generator late by %.0f µs (p99); ", worst.LateP99)
+	}
+	fmt.Fprintf(b, "of one core the generator used %.0f %%, the sink %.0f %%, a proxy %.0f %%.\n", 100*worst.LoadCPU, 100*worst.SinkCPU, 100*worst.ProxyCPU)
 }
 
 func (s Scenario) remarks(b *strings.Builder) {

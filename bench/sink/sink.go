@@ -11,11 +11,13 @@ import (
 
 	"github.com/pires/go-proxyproto"
 
+	"github.com/mqedge/mqedge/bench/bulk"
 	"github.com/mqedge/mqedge/bench/mqtt"
 )
 
 // Stats are what the sink has seen so far.
 type Stats struct {
+	Open          int   `json:"open"`           // connections now
 	Connections   int64 `json:"connections"`    // that sent a CONNECT
 	WithoutHeader int64 `json:"without_header"` // of these, those without a PROXY header
 	Publishes     int64 `json:"publishes"`
@@ -60,7 +62,11 @@ func (s *Sink) Addrs() []string {
 
 // Stats may be called at any time.
 func (s *Sink) Stats() Stats {
+	s.mu.Lock()
+	open := len(s.conns)
+	s.mu.Unlock()
 	return Stats{
+		Open:          open,
 		Connections:   s.connections.Load(),
 		WithoutHeader: s.withoutHeader.Load(),
 		Publishes:     s.publishes.Load(),
@@ -94,10 +100,10 @@ func (s *Sink) accept(l net.Listener) {
 		}
 		s.wg.Go(func() {
 			s.serve(c)
+			_ = c.Close()
 			s.mu.Lock()
 			delete(s.conns, c)
 			s.mu.Unlock()
-			_ = c.Close()
 		})
 	}
 }
@@ -120,8 +126,7 @@ func (s *Sink) serve(c net.Conn) {
 		s.count(err)
 		return
 	}
-	packets := mqtt.NewReader(r)
-	if _, err := packets.Expect(mqtt.Connect); err != nil {
+	if _, err := mqtt.NewReader(r).Expect(mqtt.Connect); err != nil {
 		s.count(err)
 		return
 	}
@@ -129,11 +134,12 @@ func (s *Sink) serve(c net.Conn) {
 	if headless {
 		s.withoutHeader.Add(1)
 	}
-	s.count(s.answer(c, packets, mqtt.AppendConnack(nil)))
+	s.count(s.answer(c, r, mqtt.AppendConnack(nil)))
 }
 
 // answer writes out and the answer to each packet, in one write for all packets that came together.
-func (s *Sink) answer(c net.Conn, packets *mqtt.Reader, out []byte) error {
+func (s *Sink) answer(c net.Conn, r *bufio.Reader, out []byte) error {
+	packets := mqtt.NewReader(r)
 	for {
 		if !packets.Buffered() && len(out) > 0 {
 			if _, err := c.Write(out); err != nil {
@@ -148,6 +154,16 @@ func (s *Sink) answer(c net.Conn, packets *mqtt.Reader, out []byte) error {
 		switch p.Type() {
 		case mqtt.Publish:
 			s.publishes.Add(1)
+			if string(p.Topic()) == bulk.Topic {
+				if _, err := c.Write(out); err != nil {
+					return err
+				}
+				out = out[:0]
+				if err := bulk.Answer(p, r, c); err != nil {
+					return err
+				}
+				continue
+			}
 			qos, id, _, err := p.Publish()
 			if err != nil {
 				return err

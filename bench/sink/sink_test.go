@@ -2,12 +2,14 @@ package sink_test
 
 import (
 	"bufio"
+	"bytes"
 	"net"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
+	"github.com/mqedge/mqedge/bench/bulk"
 	"github.com/mqedge/mqedge/bench/mqtt"
 	"github.com/mqedge/mqedge/bench/sink"
 )
@@ -33,7 +35,24 @@ func TestTheSinkAnswersEachPacketOfABatch(t *testing.T) {
 			}
 		}
 	}
-	if got, want := s.Stats(), (sink.Stats{Connections: 1, Publishes: 2}); got != want {
+	if got, want := s.Stats(), (sink.Stats{Open: 1, Connections: 1, Publishes: 2}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+func TestBulkIsAcknowledgedOnceAllOfItIsThereAndAfterWhatWasOwedBefore(t *testing.T) {
+	// The first request comes in one piece with CONNECT and a PUBLISH, whose answers have to be out before its own.
+	var first bytes.Buffer
+	first.Write(mqtt.AppendConnect(nil, "id", 60))
+	first.Write(mqtt.AppendPublish(nil, "t", 1, 7, []byte("acknowledged")))
+	_ = bulk.Request{Packets: 2}.Transfer(bufio.NewReader(bytes.NewReader(nil)), &first) // without its answer
+	s, r := open(t, first.Bytes())
+	for _, want := range []byte{mqtt.Connack, mqtt.Puback, mqtt.Publish} {
+		if p, err := r.Expect(want); err != nil || want == mqtt.Publish && string(p.Topic()) != bulk.Topic {
+			t.Fatalf("%q, %v; want a packet of type %d", p.Topic(), err, want)
+		}
+	}
+	if got, want := s.Stats(), (sink.Stats{Open: 1, Connections: 1, WithoutHeader: 1, Publishes: 2}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }

@@ -48,6 +48,21 @@ func Ratio(a, b []float64) float64 {
 	return Median(ratios)
 }
 
+// Best is the smallest value of each round among several series, NaN where none has a number.
+func Best(series ...[]float64) (best []float64) {
+	for _, values := range series {
+		for i, v := range values {
+			if i == len(best) {
+				best = append(best, math.NaN())
+			}
+			if !(best[i] <= v) && !math.IsNaN(v) {
+				best[i] = v
+			}
+		}
+	}
+	return best
+}
+
 // numbers is a copy without NaN.
 func numbers(values []float64) []float64 {
 	return slices.DeleteFunc(slices.Clone(values), math.IsNaN)

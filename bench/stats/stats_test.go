@@ -54,6 +54,19 @@ func TestARoundWithoutAPartnerDoesNotCount(t *testing.T) {
 	}
 }
 
+func TestTheBestIsChosenRoundByRound(t *testing.T) {
+	nan := math.NaN()
+	got := stats.Best([]float64{3, nan, nan}, []float64{2, 5, nan, 7}, []float64{4, 6})
+	for i, want := range []float64{2, 5, nan, 7} {
+		if got[i] != want && !(math.IsNaN(got[i]) && math.IsNaN(want)) {
+			t.Errorf("round %d: %v, want %v", i+1, got[i], want)
+		}
+	}
+	if len(got) != 4 || stats.Best() != nil {
+		t.Errorf("%v, and %v of nothing", got, stats.Best())
+	}
+}
+
 func TestQuantilesAreWithinThreePercentAndNeverTooLow(t *testing.T) {
 	var h stats.Histogram
 	for i := 1; i <= 100_000; i++ {
