@@ -16,5 +16,9 @@
 // handshake. Revocations are checked in VerifyConnection, which every handshake calls, and are no part of that rule,
 // so that a new CRL costs nobody a full handshake.
 //
+// The rule is made of configuration and file contents only, so with [Options].TicketKeysFile all of this holds between
+// processes as well. Whoever can read that file can make tickets too, with any client certificate in them: it is
+// worth as much as the keys of the client CAs.
+//
 // The package knows nothing of listeners, configuration files and metrics: callers read [Status].
 package certs

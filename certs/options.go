@@ -20,6 +20,11 @@ type Options struct {
 	ClientAuth    ClientAuth
 	ClientCAFile  string // PEM; needed to request or require certificates
 	ClientCRLFile string // PEM or DER, one list or several, each signed by a CA of ClientCAFile
+
+	// TicketKeysFile holds up to four secrets of 32 bytes, one a line in base64. Ticket keys are derived from them instead
+	// of taken from Tickets, so sessions resume with every store that has the file and asks the same of client certificates,
+	// in other processes too. Tickets are written with the first and read with all. Open creates the file if there is none.
+	TicketKeysFile string
 }
 
 // KeyPair is a certificate chain, the leaf first, and the leaf's private key, either in files or in memory.
@@ -74,5 +79,5 @@ func (o Options) files() []string {
 	for _, pair := range o.Certificates {
 		files = append(files, pair.CertFile, pair.KeyFile)
 	}
-	return append(files, o.ClientCAFile, o.ClientCRLFile)
+	return append(files, o.ClientCAFile, o.ClientCRLFile, o.TicketKeysFile)
 }

@@ -20,7 +20,7 @@ type Store struct {
 }
 
 // Open loads everything; an error names the file and what to do about it. The name is for logs and Status. Without
-// tickets (nil) the store makes its own, and sessions do not resume with another store.
+// tickets (nil) and TicketKeysFile the store makes its own keys, and sessions do not resume with another store.
 func Open(name string, o Options, tickets *Tickets, log *slog.Logger) (*Store, error) {
 	if err := o.check(); err != nil {
 		return nil, fmt.Errorf("TLS of %s: %w", name, err)
@@ -28,6 +28,11 @@ func Open(name string, o Options, tickets *Tickets, log *slog.Logger) (*Store, e
 	s := &Store{options: o, tickets: tickets}
 	if tickets == nil {
 		s.tickets = NewTickets(0)
+	}
+	if o.TicketKeysFile != "" {
+		if err := createSecrets(o.TicketKeysFile); err != nil {
+			return nil, fmt.Errorf("TLS of %s: %w", name, err)
+		}
 	}
 	var err error
 	if s.reloader, err = newReloader(name, log, o.files(), s.load); err != nil {
@@ -70,7 +75,7 @@ func (s *Store) Status() Status {
 // tend does what time rather than a change of a file calls for.
 func (s *Store) tend(now time.Time) {
 	m := s.current.Load()
-	m.setTicketKeys(s.tickets.at(now))
+	m.setTicketKeys(m.tickets.at(now))
 	for len(m.expiries) > 0 && now.After(m.expiries[0].at) {
 		s.log.Warn(m.expiries[0].warning, "name", s.name, "expired", m.expiries[0].at)
 		m.expiries = m.expiries[1:]
@@ -82,11 +87,17 @@ func (s *Store) tend(now time.Time) {
 type material struct {
 	config       *tls.Config
 	rule         []byte // of client certificates; tickets are bound to it
+	tickets      ticketKeys
 	generation   uint64 // of the ticket keys in config
 	expiries     []expiry
 	certificates []CertificateStatus
 	cas          int
 	crls         []CRLStatus
+}
+
+// ticketKeys returns the keys for this time, the one that writes first, and a number that changes with them.
+type ticketKeys interface {
+	at(now time.Time) ([][32]byte, uint64)
 }
 
 // expiry is a warning and when it is due.
@@ -97,7 +108,7 @@ type expiry struct {
 
 func (s *Store) load() (*material, error) {
 	o := s.options
-	m := &material{config: &tls.Config{
+	m := &material{tickets: s.tickets, config: &tls.Config{
 		MinVersion: cmp.Or(o.MinVersion, tls.VersionTLS12),
 		MaxVersion: o.MaxVersion,
 		NextProtos: o.ALPN,
@@ -112,8 +123,15 @@ func (s *Store) load() (*material, error) {
 	if err := m.loadClientRule(o); err != nil {
 		return nil, err
 	}
+	if o.TicketKeysFile != "" {
+		read, err := loadSecrets(o.TicketKeysFile)
+		if err != nil {
+			return nil, err
+		}
+		m.tickets = read
+	}
 	slices.SortFunc(m.expiries, func(a, b expiry) int { return a.at.Compare(b.at) })
-	m.setTicketKeys(s.tickets.at(time.Now()))
+	m.setTicketKeys(m.tickets.at(time.Now()))
 	return m, nil
 }
 
