@@ -1,26 +1,51 @@
 package balancer
 
-import (
-	"errors"
-	"fmt"
-	"net"
-	"os"
-	"slices"
-	"strings"
-	"time"
-)
+import "time"
 
-// fail counts a failure and ejects the node when it was one too many. A failure while ejected, of the probe or of a
-// connect that was under way, keeps it out for another FailTimeout.
+// maxOut bounds the time out of an endpoint that fails again and again. An endpoint that was in use for as long as
+// that starts from FailTimeout again.
+const maxOut = 10 * time.Minute
+
+// passive is what the connections to an endpoint tell of it.
+type passive struct {
+	recent []time.Duration // when it failed: at most MaxFails times; of an ejected node, the times that ejected it
+	why    Outcome         // the latest failure
+	cause  string          // the same in words
+
+	outSince time.Duration // when the time out began, the present or the latest one
+	outFor   time.Duration // how long it was to be; 0 if there was none yet
+	backAt   time.Duration // when it ended
+	answers  answers
+}
+
+// nextOut is how long an endpoint is to be out that was out for last and then in use.
+func nextOut(last, inUse, failTimeout time.Duration) time.Duration {
+	if last == 0 || inUse >= maxOut {
+		return failTimeout
+	}
+	return longer(last, failTimeout)
+}
+
+func longer(out, failTimeout time.Duration) time.Duration {
+	return max(failTimeout, min(2*out, maxOut))
+}
+
+// fail counts a failure and ejects the node when it was one too many.
 func (n *node) fail(o Outcome, err error) {
 	n.failures.Add(1)
-	if reason, ejected := n.judge(o, err); ejected {
+	n.blame(o, cause(o, err))
+}
+
+func (n *node) blame(o Outcome, cause string) {
+	if reason, ejected := n.judge(o, cause); ejected {
 		n.pool.tell([]Change{{n.pool.name, n.addr, false, reason}})
 	}
 }
 
 // judge reports whether this failure ejected the node, and why.
-func (n *node) judge(o Outcome, err error) (reason string, ejected bool) {
+func (n *node) judge(o Outcome, cause string) (reason string, ejected bool) {
+	n.pool.ejecting.Lock()
+	defer n.pool.ejecting.Unlock()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	s := n.pool.current.Load() // under the lock, for what publish reinstates is not to be ejected by the rules before it
@@ -28,53 +53,106 @@ func (n *node) judge(o Outcome, err error) (reason string, ejected bool) {
 		return "", false
 	}
 	now := n.pool.now()
-	n.cause = cause(o, err)
 	if n.retryAt.Load() != 0 {
-		n.retryAt.Store(int64(now + s.FailTimeout))
+		n.why, n.cause = o, cause
+		n.stayOut(now, s.FailTimeout)
 		return "", false
 	}
-	n.recent = append(within(n.recent, now, s.FailTimeout), now)
-	n.recent = n.recent[max(0, len(n.recent)-s.MaxFails):]
-	if len(n.recent) < s.MaxFails || s.alone {
-		return "", false
+	if o == late {
+		if s.alone || s.outWithOneMore() {
+			return "", false
+		}
+		n.recent = nil
+	} else {
+		n.why, n.cause = o, cause
+		n.recent = append(within(n.recent, now, s.FailTimeout), now)
+		n.recent = n.recent[max(0, len(n.recent)-s.MaxFails):]
+		if len(n.recent) < s.MaxFails || s.alone || o != ConnectFailed && s.outWithOneMore() {
+			return "", false
+		}
 	}
+	n.why, n.cause = o, cause
+	n.outFor = nextOut(n.outFor, now-n.backAt, s.FailTimeout)
+	n.outSince = now
+	n.answers = answers{}
+	n.check.rises = 0 // only what is probed from now on can shorten it
+	n.answer.Store(0)
+	n.slowUntil.Store(0)
 	n.ejections.Add(1)
-	n.retryAt.Store(int64(now + s.FailTimeout))
+	n.retryAt.Store(int64(now + n.outFor))
 	return n.reason(s, now), true
 }
 
-// succeed ends the ejection during which the connection was picked, if it still lasts.
-func (n *node) succeed(ejection uint32) {
+// stayOut is for a failure while ejected, of a trial or of a connection that was under way. The time out grows only once
+// it has passed, however many fail meanwhile: so it is never longer than the endpoint was out before, or FailTimeout.
+func (n *node) stayOut(now, failTimeout time.Duration) {
+	if now-n.outSince >= n.outFor {
+		n.outSince, n.outFor = now, longer(n.outFor, failTimeout)
+	}
+	n.check.rises = 0
+	n.retryAt.Store(int64(now + n.outFor))
+}
+
+// succeed ends the ejection during which the connection was picked, if it still lasts. That an endpoint takes a
+// connection is no success of one that was ejected for what it did with them.
+func (n *node) succeed(ejection uint32, served bool) {
 	if ejection == 0 {
 		return
 	}
-	allWereOut := n.pool.current.Load().allEjected()
-	if !n.reinstate(ejection) {
+	allWereOut := n.pool.current.Load().allOut()
+	if !n.comeBack(ejection, served) {
 		return
 	}
 	if allWereOut {
-		n.pool.hastenProbes()
+		n.pool.hastenTrials()
 	}
-	n.pool.tell([]Change{{n.pool.name, n.addr, true, "a connection succeeded"}})
+	if !n.out() {
+		n.pool.tell([]Change{{n.pool.name, n.addr, true, "a connection succeeded"}})
+	}
 }
 
-// reinstate makes an ejected node healthy and reports whether it was ejected. An ejection number other than 0 limits
-// it to that one.
-func (n *node) reinstate(ejection uint32) bool {
+func (n *node) comeBack(ejection uint32, served bool) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if ejection != 0 && n.ejections.Load() != ejection {
+	if n.retryAt.Load() == 0 || n.ejections.Load() != ejection || !served && n.why != ConnectFailed {
 		return false
 	}
-	wasEjected := n.retryAt.Swap(0) != 0
+	n.startSlowly() // first, so that no pick comes between
+	n.readmit()
+	return true
+}
+
+// readmit ends an ejection. n.mu is held.
+func (n *node) readmit() {
+	n.retryAt.Store(0)
+	n.recent = nil
+	n.backAt = n.pool.now()
+}
+
+// reinstate makes an ejected node healthy without any proof and reports whether it was ejected.
+func (n *node) reinstate() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	wasEjected := n.retryAt.Load() != 0
 	if wasEjected {
-		n.recent = nil
+		n.readmit()
 	}
 	return wasEjected
 }
 
-// hastenProbes makes every ejected endpoint due for its probe.
-func (p *Pool) hastenProbes() {
+// forget is for an endpoint that leaves: what was true before need not be when it returns.
+func (n *node) forget() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.retryAt.Store(0)
+	n.verdict.Store(uint32(passing))
+	n.slowUntil.Store(0)
+	n.answer.Store(0)
+	n.passive, n.check = passive{}, check{}
+}
+
+// hastenTrials makes every ejected endpoint due for its trial.
+func (p *Pool) hastenTrials() {
 	now := int64(p.now())
 	for _, m := range p.current.Load().members {
 		if at := m.node.retryAt.Load(); at > now {
@@ -83,54 +161,16 @@ func (p *Pool) hastenProbes() {
 	}
 }
 
-// reason describes the failures that still count. n.mu is held.
-func (n *node) reason(s *snapshot, now time.Duration) string {
-	retryAt := time.Duration(n.retryAt.Load())
-	if retryAt == 0 {
-		count := len(within(n.recent, now, s.FailTimeout))
-		switch {
-		case count == 0:
-			return ""
-		case s.alone && count >= s.MaxFails:
-			return fmt.Sprintf("%s (%d of %d within %v), in use as the only endpoint", n.cause, count, s.MaxFails, s.FailTimeout)
+// outWithOneMore reports whether MaxEjected forbids one more endpoint to be out.
+func (s *snapshot) outWithOneMore() bool {
+	out, all := 1, 0
+	for _, t := range s.tiers {
+		for _, c := range t.candidates {
+			all++
+			if c.node.out() {
+				out++
+			}
 		}
-		return fmt.Sprintf("%s (%d of %d within %v)", n.cause, count, s.MaxFails, s.FailTimeout)
 	}
-	next := "with the next connection"
-	if wait := retryAt - now; wait > 0 {
-		next = "in " + max(wait.Round(time.Second), time.Second).String()
-	}
-	return fmt.Sprintf("%s (%d of %d within %v), next try %s", n.cause, len(n.recent), s.MaxFails, s.FailTimeout, next)
-}
-
-// within drops the times that are older than the window. It leaves times as it is.
-func within(times []time.Duration, now, window time.Duration) []time.Duration {
-	first := slices.IndexFunc(times, func(t time.Duration) bool { return now-t <= window })
-	if first < 0 {
-		return nil
-	}
-	return times[first:]
-}
-
-// maxCause bounds what one failure may add to every status answer.
-const maxCause = 200
-
-// cause is what went wrong, without what the reader knows already: the address and the system call.
-func cause(o Outcome, err error) string {
-	if err == nil {
-		return o.String()
-	}
-	var inOperation *net.OpError
-	if errors.As(err, &inOperation) && inOperation.Err != nil {
-		err = inOperation.Err
-	}
-	var inCall *os.SyscallError
-	if errors.As(err, &inCall) && inCall.Err != nil {
-		err = inCall.Err
-	}
-	text := o.String() + ": " + err.Error()
-	if len(text) > maxCause {
-		text = strings.ToValidUTF8(text[:maxCause], "") + "…"
-	}
-	return text
+	return out*100 > s.MaxEjected*all
 }

@@ -85,24 +85,24 @@ func TestOnlyFailuresOfConnectingCount(t *testing.T) {
 	})
 }
 
-func TestOneProbeIsLetThroughPerTimeout(t *testing.T) {
+func TestOneTrialIsLetThroughPerTimeout(t *testing.T) {
 	inBubble(t, func(t *testing.T, p *balancer.Pool) {
 		failAt(t, p, "B", 3, nil)
 		for range 3 {
 			time.Sleep(failTimeout - time.Nanosecond)
 			if counts, _ := fill(t, p, 60); counts["B"] != 0 {
-				t.Fatal("a probe before its time")
+				t.Fatal("a trial before its time")
 			}
 			time.Sleep(time.Nanosecond)
 			if counts, _ := fill(t, p, 200); counts["B"] != 1 {
-				t.Fatalf("%d probes, want 1", counts["B"])
+				t.Fatalf("%d trials, want 1", counts["B"])
 			}
 			mustBeEjected(t, p, "B", true)
 		}
 	})
 }
 
-func TestASuccessfulProbeBringsTheEndpointBack(t *testing.T) {
+func TestASuccessfulTrialBringsTheEndpointBack(t *testing.T) {
 	for name, succeed := range map[string]func(*balancer.Lease){
 		"established": func(l *balancer.Lease) { l.Established(time.Millisecond) },
 		"served":      func(l *balancer.Lease) { l.Done(balancer.Served) },
@@ -111,9 +111,9 @@ func TestASuccessfulProbeBringsTheEndpointBack(t *testing.T) {
 			inBubble(t, func(t *testing.T, p *balancer.Pool) {
 				failAt(t, p, "B", 3, nil)
 				time.Sleep(failTimeout)
-				probe := pickAt(t, p, "B")
+				trial := pickAt(t, p, "B")
 				mustBeEjected(t, p, "B", true)
-				succeed(&probe)
+				succeed(&trial)
 				mustBeEjected(t, p, "B", false)
 				if got := status(t, p, "B").Reason; got != "" {
 					t.Errorf("reason %q of a healthy endpoint", got)
@@ -128,16 +128,16 @@ func TestASuccessfulProbeBringsTheEndpointBack(t *testing.T) {
 	}
 }
 
-func TestAFailedProbeKeepsTheEndpointOut(t *testing.T) {
+func TestAFailedTrialKeepsTheEndpointOutForLonger(t *testing.T) {
 	inBubble(t, func(t *testing.T, p *balancer.Pool) {
 		failAt(t, p, "B", 3, nil)
 		time.Sleep(failTimeout)
-		probe := pickAt(t, p, "B")
+		trial := pickAt(t, p, "B")
 		time.Sleep(4 * time.Second)
-		probe.Done(balancer.ConnectFailed)
-		time.Sleep(failTimeout - time.Second)
+		trial.Done(balancer.ConnectFailed)
+		time.Sleep(2*failTimeout - time.Second)
 		if counts, _ := fill(t, p, 100); counts["B"] != 0 {
-			t.Error("back too early after a failed probe")
+			t.Error("back too early after a failed trial")
 		}
 		time.Sleep(time.Second)
 		pickAt(t, p, "B")
@@ -164,10 +164,10 @@ func TestASuccessFromBeforeTheEjectionProvesNothing(t *testing.T) {
 		mustBeEjected(t, p, "B", true)
 
 		time.Sleep(failTimeout)
-		probe := pickAt(t, p, "B")
-		probe.Established(time.Second)
+		trial := pickAt(t, p, "B")
+		trial.Established(time.Second)
 		failAt(t, p, "B", 3, nil)
-		probe.Done(balancer.Served) // its own ejection is over; this is the next one
+		trial.Done(balancer.Served) // its own ejection is over; this is the next one
 		mustBeEjected(t, p, "B", true)
 	})
 }
@@ -266,7 +266,7 @@ func TestTheFirstToReturnAfterAnOutageIsSoonJoinedByTheOthers(t *testing.T) {
 		time.Sleep(time.Second)
 		l := pick(t, p)
 		l.Established(time.Millisecond)
-		for range 200 { // each other endpoint gets one probe, which succeeds
+		for range 200 { // each other endpoint gets one trial, which succeeds
 			l := pick(t, p)
 			l.Established(time.Millisecond)
 		}
@@ -309,13 +309,13 @@ func TestTheReasonSaysWhatFailedAndWhenTheNextTryIs(t *testing.T) {
 		mustRead("connect failed: connection refused (3 of 3 within 10s), next try in 7s")
 		time.Sleep(7 * time.Second)
 		mustRead("connect failed: connection refused (3 of 3 within 10s), next try with the next connection")
-		probe := pickAt(t, p, "B")
-		probe.DoneError(balancer.Refused, errors.New("closed before any byte"))
-		mustRead("refused: closed before any byte (3 of 3 within 10s), next try in 10s")
+		trial := pickAt(t, p, "B")
+		trial.DoneError(balancer.Refused, errors.New("closed before any byte"))
+		mustRead("refused: closed before any byte (3 of 3 within 10s), next try in 20s")
 		if err := p.SetDraining("B", true); err != nil {
 			t.Fatal(err)
 		}
-		mustRead("drained by hand; refused: closed before any byte (3 of 3 within 10s), next try in 10s")
+		mustRead("drained by hand; refused: closed before any byte (3 of 3 within 10s), next try in 20s")
 	})
 }
 
@@ -344,9 +344,9 @@ func TestOnChangeHearsOfEveryEjectionAndReturnOnce(t *testing.T) {
 		failAt(t, p, "A", 2, nil)
 		late.Done(balancer.ConnectFailed)
 		time.Sleep(failTimeout)
-		probe := pickAt(t, p, "A")
-		probe.Established(0)
-		probe.Done(balancer.Served)
+		trial := pickAt(t, p, "A")
+		trial.Established(0)
+		trial.Done(balancer.Served)
 		failAt(t, p, "A", 2, nil)
 		off := o
 		off.MaxFails = 0
@@ -354,7 +354,7 @@ func TestOnChangeHearsOfEveryEjectionAndReturnOnce(t *testing.T) {
 		want := []string{
 			"emqx A out: connect failed (2 of 2 within 10s), next try in 10s",
 			"emqx A back: a connection succeeded",
-			"emqx A out: connect failed (2 of 2 within 10s), next try in 10s",
+			"emqx A out: connect failed (2 of 2 within 10s), next try in 20s",
 			"emqx A back: passive health was turned off",
 		}
 		if !slices.Equal(heard, want) {

@@ -18,10 +18,14 @@ const (
 	Served Outcome = iota
 	// ConnectFailed: no connection came about (dial, TLS handshake). Counts against the endpoint.
 	ConnectFailed
-	// Refused: the endpoint accepted the connection but would not serve it. Counts against the endpoint.
+	// Refused: the endpoint accepted the connection but would not serve it: it closed before any byte, gave no CONNACK in
+	// time, or one that speaks of its own state (0x88, 0x97; 3 in MQTT 3.1.1). Counts against the endpoint.
 	Refused
-	// Broken: an established connection ended in an error. It says nothing about whether the endpoint takes new ones.
+	// Broken: an established connection ended in an error, or was refused for the client's sake, as by CONNACK 0x89 to one
+	// that reconnects faster than EMQX can clean up. It says nothing about whether the endpoint takes new ones.
 	Broken
+	// late: it answers much later than the others do.
+	late
 )
 
 func (o Outcome) String() string {
@@ -34,6 +38,8 @@ func (o Outcome) String() string {
 		return "refused"
 	case Broken:
 		return "broken"
+	case late:
+		return "slow"
 	}
 	return "unknown outcome"
 }
@@ -55,14 +61,24 @@ func (l *Lease) ID() NodeID {
 }
 
 // Established reports that the endpoint took the connection, and how long that took: it is the success that brings an
-// ejected endpoint back. It is separate from Done because an MQTT connection lives for days, far too long to wait with
-// the good news. Done is still owed.
+// endpoint back which was ejected because it could not be reached. It is separate from Done because an MQTT connection
+// lives for days, far too long to wait with the good news. Done is still owed.
 func (l *Lease) Established(took time.Duration) {
 	if l.node == nil {
 		return
 	}
 	l.node.connect.Store(int64(took))
-	l.node.succeed(l.ejection)
+	l.node.succeed(l.ejection, false)
+}
+
+// Answered reports that the endpoint serves the connection, for MQTT by its CONNACK, and how long the answer took from
+// the time it was asked. It brings back an endpoint ejected for whatever reason, so who reports Refused reports this
+// too; an endpoint that is much slower than the others is ejected. Done is still owed.
+func (l *Lease) Answered(took time.Duration) {
+	if l.node == nil {
+		return
+	}
+	l.node.answered(max(took, 1), l.ejection)
 }
 
 // Done gives the connection's place back and reports how it ended; exactly once per Pick. Repeating it on the same
@@ -82,7 +98,7 @@ func (l *Lease) DoneError(o Outcome, err error) {
 	case ConnectFailed, Refused:
 		l.node.fail(o, err)
 	case Served:
-		l.node.succeed(l.ejection)
+		l.node.succeed(l.ejection, true)
 	}
 	l.node.release()
 }

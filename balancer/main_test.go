@@ -11,7 +11,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var policies = []balancer.Policy{balancer.RoundRobin, balancer.LeastConn, balancer.RandomTwo}
+var policies = []balancer.Policy{balancer.RoundRobin, balancer.LeastConn, balancer.RandomTwo, balancer.Hash}
 
 // eachPolicy runs a test that must hold whatever the policy.
 func eachPolicy(t *testing.T, test func(*testing.T, balancer.Policy)) {

@@ -14,7 +14,7 @@ func NewCollector(pools func() []*Pool) prometheus.Collector {
 		connects: desc("connects_total", "Connections to the endpoint that were attempted."),
 		failures: desc("connect_failures_total", "Connections to the endpoint that failed to be set up or were refused."),
 		retries:  desc("retries_total", "Connections attempted at the endpoint after another endpoint had failed."),
-		up:       desc("endpoint_up", "1 unless the endpoint is ejected for its failures. Draining does not change it."),
+		up:       desc("endpoint_up", "1 unless the endpoint is ejected for its failures or fails its check. Draining does not change it."),
 	}
 }
 
@@ -36,9 +36,9 @@ func (c *collector) Collect(metrics chan<- prometheus.Metric) {
 			send := func(d *prometheus.Desc, t prometheus.ValueType, value float64) {
 				metrics <- prometheus.MustNewConstMetric(d, t, value, p.name, m.Addr)
 			}
-			up := 1.0
-			if n.retryAt.Load() != 0 {
-				up = 0
+			up := 0.0
+			if n.up() {
+				up = 1
 			}
 			send(c.active, prometheus.GaugeValue, float64(n.active.Load()))
 			send(c.connects, prometheus.CounterValue, float64(n.connects.Load()))

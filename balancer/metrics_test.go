@@ -35,7 +35,7 @@ mqedge_upstream_connections_active{endpoint="B",upstream="emqx"} 1
 # TYPE mqedge_upstream_connects_total counter
 mqedge_upstream_connects_total{endpoint="A",upstream="emqx"} 1
 mqedge_upstream_connects_total{endpoint="B",upstream="emqx"} 1
-# HELP mqedge_upstream_endpoint_up 1 unless the endpoint is ejected for its failures. Draining does not change it.
+# HELP mqedge_upstream_endpoint_up 1 unless the endpoint is ejected for its failures or fails its check. Draining does not change it.
 # TYPE mqedge_upstream_endpoint_up gauge
 mqedge_upstream_endpoint_up{endpoint="A",upstream="emqx"} 0
 mqedge_upstream_endpoint_up{endpoint="B",upstream="emqx"} 1
@@ -59,6 +59,24 @@ mqedge_upstream_retries_total{endpoint="B",upstream="emqx"} 1
 	}
 }
 
+func TestTheMetricFollowsTheCheckButNotDraining(t *testing.T) {
+	checked(t, balancer.Options{}, 2, func(p *balancer.Pool, asked *prober, _ func()) {
+		asked.answer("A", errRefused)
+		asked.answer("B", balancer.Draining{Reason: "evacuation"})
+		probes(asked, "A", 3)
+		c := balancer.NewCollector(func() []*balancer.Pool { return []*balancer.Pool{p} })
+		const want = `
+# HELP mqedge_upstream_endpoint_up 1 unless the endpoint is ejected for its failures or fails its check. Draining does not change it.
+# TYPE mqedge_upstream_endpoint_up gauge
+mqedge_upstream_endpoint_up{endpoint="A",upstream="emqx"} 0
+mqedge_upstream_endpoint_up{endpoint="B",upstream="emqx"} 1
+`
+		if err := testutil.CollectAndCompare(c, strings.NewReader(want), "mqedge_upstream_endpoint_up"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestTheStatusHasTheNamesOfTheContract(t *testing.T) {
 	p := newPool(balancer.Options{}, endpoints(2))
 	text, err := json.Marshal(p.Status())
@@ -67,7 +85,7 @@ func TestTheStatusHasTheNamesOfTheContract(t *testing.T) {
 	}
 	const want = `{"name":"emqx","policy":"least_conn","endpoints":[{"address":"A","weight":2,"source":"static","backup":false,` +
 		`"up":true,"draining":false,"ejected":false,"reason":"","connections":0,"max_connections":0,"connects_total":0,` +
-		`"failures_total":0,"retries_total":0,"connect_seconds":0}]}`
+		`"failures_total":0,"retries_total":0,"connect_seconds":0,"answer_seconds":0}]}`
 	if string(text) != want {
 		t.Errorf("got\n%s\nwant\n%s", text, want)
 	}

@@ -3,15 +3,17 @@ package balancer
 import (
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // node is what lives as long as an endpoint: through updates, and until the last lease on it is done. Pick reads only
 // atomics.
 type node struct {
-	active  atomic.Int64 // connections, reserved ones included
-	limit   atomic.Int64 // the most active may become; 0 means no limit
-	retryAt atomic.Int64 // 0 while healthy; else the pool time from which one connection may try again
+	active    atomic.Int64  // connections, reserved ones included
+	limit     atomic.Int64  // the most active may become; 0 means no limit
+	retryAt   atomic.Int64  // 0 unless ejected; else the pool time from which one connection may try again
+	slowUntil atomic.Int64  // 0 or the pool time at which the slow start ends
+	owed      atomic.Int64  // what slow start has given, see SlowStart.next
+	verdict   atomic.Uint32 // a verdict, check.verdict for picks to read
 
 	connects  atomic.Uint64
 	failures  atomic.Uint64
@@ -19,16 +21,34 @@ type node struct {
 	ejections atomic.Uint32 // numbers the ejections, so that a lease can tell which one it ended
 	present   atomic.Bool   // false once departed
 	connect   atomic.Int64  // how long the latest connect took
+	answer    atomic.Int64  // the median of answers; 0 while too few are known
 
 	id   NodeID
 	addr string
+	seed uint64 // a hash of addr
 	pool *Pool
 
 	drained bool // by hand; guarded by pool.mu
 
-	mu     sync.Mutex      // guards the fields below and every change of retryAt but the claiming of a probe
-	recent []time.Duration // when it failed: at most MaxFails times; of an ejected node, the times that ejected it
-	cause  string          // of the latest failure
+	mu sync.Mutex // guards what is below, verdict, and every change of retryAt but to an earlier or later trial
+	passive
+	check check
+}
+
+// settled says that neither health nor slow start has anything against the node: what most picks see, for the price of
+// a glance.
+func (n *node) settled() bool {
+	return n.retryAt.Load()|n.slowUntil.Load()|int64(n.verdict.Load()) == 0
+}
+
+// up is what nothing says of the node but that it works.
+func (n *node) up() bool {
+	return n.retryAt.Load() == 0 && verdict(n.verdict.Load()) != failing
+}
+
+// out says whether health keeps the node from use.
+func (n *node) out() bool {
+	return n.retryAt.Load() != 0 || verdict(n.verdict.Load()) != passing
 }
 
 // acquire reserves a connection unless the node is full.

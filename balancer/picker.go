@@ -24,6 +24,8 @@ func newPicker(policy Policy, candidates []candidate, turns *atomic.Uint64) pick
 		return newRoundRobin(candidates, turns)
 	case RandomTwo:
 		return newRandomTwo(candidates)
+	case Hash:
+		return newRendezvous(candidates)
 	default:
 		return &leastConn{candidates, turns}
 	}
@@ -34,11 +36,12 @@ type query struct {
 	PickInfo
 	pool       *Pool
 	snapshot   *snapshot
-	ejectedToo bool
+	unpaced    bool          // slow start is to be ignored
+	lastResort bool          // health is to be ignored
 	at         time.Duration // the time of this query once it was needed
 }
 
-// now asks for the time at most once, and only queries that meet an ejected endpoint need it at all.
+// now asks for the time at most once, and only queries that meet an ejected or a starting endpoint need it at all.
 func (q *query) now() time.Duration {
 	if q.at == 0 {
 		q.at = q.pool.now()
@@ -48,16 +51,22 @@ func (q *query) now() time.Duration {
 
 // available reports whether the node, with that many connections, may be picked. It reserves nothing.
 func (q *query) available(n *node, active int64) bool {
-	return !n.full(active) && q.healthy(n) && !slices.Contains(q.Avoid, n.id)
+	return !n.full(active) && (n.settled() || q.healthy(n) && !q.paced(n)) && !slices.Contains(q.Avoid, n.id)
 }
 
-// healthy reports whether the node is not ejected, or due for its probe.
+// healthy reports whether the node passes its check and is not ejected, or due for its trial.
 func (q *query) healthy(n *node) bool {
+	if q.lastResort {
+		return true
+	}
+	if verdict(n.verdict.Load()) != passing {
+		return false
+	}
 	retryAt := n.retryAt.Load()
-	return retryAt == 0 || q.ejectedToo || time.Duration(retryAt) <= q.now()
+	return retryAt == 0 || time.Duration(retryAt) <= q.now()
 }
 
-// take reserves a connection on an available node. It fails when the place or the probe went to another pick.
+// take reserves a connection on an available node. It fails when what made it available went to another pick.
 func (q *query) take(n *node) bool {
 	if !n.acquire() {
 		return false
@@ -65,18 +74,23 @@ func (q *query) take(n *node) bool {
 	return q.keep(n)
 }
 
-// keep completes a reservation: for an ejected node that is to claim its probe. It undoes the reservation on failure.
+// keep completes a reservation: an ejected node's trial is claimed, a starting one's pace is kept. It undoes the
+// reservation on failure.
 func (q *query) keep(n *node) bool {
-	retryAt := n.retryAt.Load()
-	if retryAt == 0 || q.ejectedToo {
-		return true
-	}
-	next := int64(q.now() + q.snapshot.FailTimeout)
-	if time.Duration(retryAt) <= q.now() && n.retryAt.CompareAndSwap(retryAt, next) {
+	if q.claim(n) && q.pay(n) {
 		return true
 	}
 	n.release()
 	return false
+}
+
+func (q *query) claim(n *node) bool {
+	retryAt := n.retryAt.Load()
+	if retryAt == 0 || q.lastResort {
+		return true
+	}
+	next := int64(q.now() + q.snapshot.FailTimeout)
+	return time.Duration(retryAt) <= q.now() && n.retryAt.CompareAndSwap(retryAt, next)
 }
 
 // takeAny reserves a connection on a random available candidate, each as likely as its weight, in one pass over all. It

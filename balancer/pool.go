@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/cespare/xxhash/v2"
 )
 
 // Pool is the endpoints of one upstream. All methods may be called at once from any goroutine.
@@ -18,14 +20,18 @@ type Pool struct {
 	// every rotation at the first endpoint again.
 	turns [2]atomic.Uint64
 
+	updated  chan struct{} // holds an element when endpoints came or went since Check last looked
+	ejecting sync.Mutex    // so that MaxEjected holds for endpoints that fail at the same time; taken before node.mu
+
 	mu     sync.Mutex // serializes the building of snapshots
 	known  map[string]*node
 	lastID NodeID
+	began  time.Duration // when it got its first endpoints; 0 before
 }
 
 // PickInfo is what a policy may take into account for one connection. The zero value asks for any endpoint.
 type PickInfo struct {
-	Key   uint64   // reserved for policies that hash; 0 means none; the present policies ignore it
+	Key   Key      // what Hash goes by; 0 means none
 	Avoid []NodeID // endpoints already tried for this connection, never picked again; read only during Pick
 }
 
@@ -34,7 +40,7 @@ type NodeID uint64
 
 // New returns an empty pool. The name is that of the upstream.
 func New(name string, o Options) *Pool {
-	p := &Pool{name: name, started: time.Now(), known: make(map[string]*node)}
+	p := &Pool{name: name, started: time.Now(), known: make(map[string]*node), updated: make(chan struct{}, 1)}
 	for i := range p.turns {
 		p.turns[i].Store(uint64(rand.Uint32())) // edges started together should not all begin with the same endpoint
 	}
@@ -69,8 +75,15 @@ func (p *Pool) Ready() bool {
 // of several with one Addr the first counts. A departed endpoint leaves Status and the metrics at once; leases on it stay
 // valid, and it is remembered while it has connections (so that MaxConnections holds when it returns) or is drained by
 // hand.
+//
+// An endpoint that appears starts slowly, but not at the beginning: until SlowStart.For after the pool got its first
+// endpoints nobody is warm yet, and to spare those that discovery finds last would be to load those it found first.
 func (p *Pool) Update(endpoints []Endpoint) {
 	p.mu.Lock()
+	if p.began == 0 && len(endpoints) > 0 {
+		p.began = max(p.now(), 1)
+	}
+	beginning := p.now()-p.began < p.current.Load().SlowStart.For
 	members := make([]member, 0, len(endpoints))
 	present := make(map[string]bool, len(endpoints))
 	for _, e := range endpoints {
@@ -82,8 +95,11 @@ func (p *Pool) Update(endpoints []Endpoint) {
 		n := p.known[e.Addr]
 		if n == nil {
 			p.lastID++
-			n = &node{id: p.lastID, addr: e.Addr, pool: p}
+			n = &node{id: p.lastID, addr: e.Addr, seed: xxhash.Sum64String(e.Addr), pool: p}
 			p.known[e.Addr] = n
+		}
+		if !n.present.Load() && !beginning {
+			n.startSlowly()
 		}
 		n.limit.Store(int64(max(e.MaxConnections, 0)))
 		members = append(members, member{node: n, Endpoint: e})
@@ -94,13 +110,17 @@ func (p *Pool) Update(endpoints []Endpoint) {
 			continue
 		}
 		n.present.Store(false)
-		n.reinstate(0) // what was true before it left need not be when it returns
+		n.forget()
 		if n.active.Load() == 0 && !n.drained {
 			delete(p.known, addr)
 		}
 	}
 	changes := p.publish(p.current.Load().Options, members)
 	p.mu.Unlock()
+	select {
+	case p.updated <- struct{}{}:
+	default:
+	}
 	p.tell(changes)
 }
 
@@ -121,6 +141,9 @@ func (p *Pool) SetDraining(addr string, on bool) error {
 	if n == nil || !n.present.Load() && !n.drained {
 		p.mu.Unlock()
 		return fmt.Errorf("upstream %q has no endpoint %q: %w; `mqedge status` lists them", p.name, addr, ErrUnknownEndpoint)
+	}
+	if n.drained && !on {
+		n.startSlowly()
 	}
 	n.drained = on
 	s := p.current.Load()
@@ -146,7 +169,7 @@ func (p *Pool) publish(o Options, members []member) []Change {
 	}
 	var changes []Change
 	for _, m := range s.members {
-		if m.node.reinstate(0) {
+		if m.node.reinstate() && !m.node.out() {
 			changes = append(changes, Change{p.name, m.Addr, true, reason})
 		}
 	}

@@ -1,6 +1,7 @@
 package balancer_test
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"math/rand/v2"
@@ -287,6 +288,7 @@ func TestASecondDoneDoesNothing(t *testing.T) {
 	}
 	var none balancer.Lease
 	none.Established(0)
+	none.Answered(0)
 	none.Done(balancer.Served)
 	if none.Addr() != "" || none.ID() != 0 {
 		t.Error("the zero lease has an endpoint")
@@ -304,6 +306,7 @@ func TestLimitsAndCountsHoldUnderConcurrency(t *testing.T) {
 			set[i].Backup = i == 7
 		}
 		o := balancer.Options{Policy: policy, MaxFails: 2, FailTimeout: time.Millisecond, OnChange: func(balancer.Change) {}}
+		o.SlowStart = balancer.SlowStart{ConnectsPerSecond: 1000, For: time.Millisecond}
 		p := newPool(o, set)
 		stop := make(chan struct{})
 		var workers, disturbers sync.WaitGroup
@@ -331,8 +334,13 @@ func TestLimitsAndCountsHoldUnderConcurrency(t *testing.T) {
 				}
 			}
 		})
+		ctx, end := context.WithCancel(t.Context())
+		disturbers.Go(func() {
+			p.Check(ctx, balancer.CheckOptions{Prober: fickle{}, Interval: time.Millisecond, Rise: 1, Fall: 1})
+		})
 		workers.Wait()
 		close(stop)
+		end()
 		disturbers.Wait()
 
 		p.Update(set)
@@ -344,11 +352,18 @@ func TestLimitsAndCountsHoldUnderConcurrency(t *testing.T) {
 	})
 }
 
+// fickle is a prober of chance.
+type fickle struct{}
+
+func (fickle) Probe(context.Context, string) error {
+	return []error{nil, errors.New("no luck"), balancer.Draining{}}[rand.IntN(3)]
+}
+
 // connectAtRandom makes n connections that overlap and end in all possible ways.
 func connectAtRandom(p *balancer.Pool, n int) {
 	var open []balancer.Lease
 	for range n {
-		var info balancer.PickInfo
+		info := balancer.PickInfo{Key: balancer.Key(rand.IntN(50))}
 		for range 3 {
 			l, err := p.Pick(info)
 			if err != nil {
@@ -360,6 +375,7 @@ func connectAtRandom(p *balancer.Pool, n int) {
 				continue
 			}
 			l.Established(time.Microsecond)
+			l.Answered(time.Duration(rand.Int64N(int64(3 * time.Second))))
 			open = append(open, l)
 			break
 		}

@@ -48,28 +48,44 @@ func newSnapshot(p *Pool, o Options, members []member) *snapshot {
 // pick reserves a connection on a node, or returns nil.
 func (s *snapshot) pick(q query) *node {
 	q.snapshot = s
-	for _, t := range s.tiers {
-		if n := t.picker.pick(q); n != nil {
+	if n := s.byPolicy(q); n != nil {
+		return n
+	}
+	q.unpaced = true
+	if s.SlowStart.on() {
+		if n := s.byPolicy(q); n != nil {
 			return n
 		}
 	}
-	if !s.allEjected() {
+	if !s.allOut() {
 		return nil
 	}
-	q.ejectedToo = true
+	q.lastResort = true
+	if s.Policy == Hash && q.Key != 0 {
+		return s.byPolicy(q)
+	}
 	for _, t := range s.tiers {
-		if n := q.takeAny(t.candidates); n != nil {
+		if n := q.takeAny(t.candidates); n != nil { // what does not work has fewest connections: no case for a policy
 			return n
 		}
 	}
 	return nil
 }
 
-// allEjected reports whether no endpoint but ejected and drained ones is left.
-func (s *snapshot) allEjected() bool {
+func (s *snapshot) byPolicy(q query) *node {
+	for _, t := range s.tiers {
+		if n := t.picker.pick(q); n != nil {
+			return n
+		}
+	}
+	return nil
+}
+
+// allOut reports whether health keeps every endpoint from use that is not drained by hand.
+func (s *snapshot) allOut() bool {
 	for _, t := range s.tiers {
 		for _, c := range t.candidates {
-			if c.node.retryAt.Load() == 0 {
+			if !c.node.out() {
 				return false
 			}
 		}

@@ -19,10 +19,10 @@ type EndpointStatus struct {
 	Weight   uint32 `json:"weight"`
 	Source   string `json:"source"`
 	Backup   bool   `json:"backup"`
-	Up       bool   `json:"up"`       // not ejected
-	Draining bool   `json:"draining"` // by hand
+	Up       bool   `json:"up"`       // neither ejected nor failing its check
+	Draining bool   `json:"draining"` // by hand, or because it asked for it when checked
 	Ejected  bool   `json:"ejected"`  // by passive health
-	Reason   string `json:"reason"`   // why it gets no connections, or may soon get none; empty when all is well
+	Reason   string `json:"reason"`   // why it gets no or few connections, or soon may; empty when all is well
 
 	Connections    int64   `json:"connections"`
 	MaxConnections int     `json:"max_connections"`
@@ -30,6 +30,7 @@ type EndpointStatus struct {
 	FailuresTotal  uint64  `json:"failures_total"`  // of those, the ones that failed or were refused
 	RetriesTotal   uint64  `json:"retries_total"`   // of those, the ones that another endpoint failed before
 	ConnectSeconds float64 `json:"connect_seconds"` // how long the latest successful connect took
+	AnswerSeconds  float64 `json:"answer_seconds"`  // the median of the latest answers; 0 while too few are known
 }
 
 // Status describes the pool. Counters go on changing while it is made, so they may be apart by connections under way.
@@ -44,9 +45,11 @@ func (p *Pool) Status() Status {
 
 func (p *Pool) endpointStatus(s *snapshot, m member) EndpointStatus {
 	n := m.node
+	now := p.now()
 	n.mu.Lock()
 	ejected := n.retryAt.Load() != 0
-	failures := n.reason(s, p.now())
+	failures := n.reason(s, now)
+	probes := n.check
 	n.mu.Unlock()
 
 	active := n.active.Load()
@@ -54,8 +57,15 @@ func (p *Pool) endpointStatus(s *snapshot, m member) EndpointStatus {
 	if m.draining {
 		reasons = append(reasons, "drained by hand")
 	}
+	if probes.reason != "" {
+		reasons = append(reasons, probes.reason)
+	}
 	if failures != "" {
 		reasons = append(reasons, failures)
+	}
+	if rest := time.Duration(n.slowUntil.Load()) - now; rest > 0 && s.SlowStart.on() {
+		rest = max(rest.Round(time.Second), time.Second)
+		reasons = append(reasons, fmt.Sprintf("slow start: %d connections/s for %v", s.SlowStart.ConnectsPerSecond, rest))
 	}
 	if n.full(active) {
 		reasons = append(reasons, fmt.Sprintf("full: %d of %d connections", active, m.MaxConnections))
@@ -65,8 +75,8 @@ func (p *Pool) endpointStatus(s *snapshot, m member) EndpointStatus {
 		Weight:         m.Weight,
 		Source:         m.Source,
 		Backup:         m.Backup,
-		Up:             !ejected,
-		Draining:       m.draining,
+		Up:             !ejected && probes.verdict != failing,
+		Draining:       m.draining || probes.verdict == leaving,
 		Ejected:        ejected,
 		Reason:         strings.Join(reasons, "; "),
 		Connections:    active,
@@ -75,5 +85,6 @@ func (p *Pool) endpointStatus(s *snapshot, m member) EndpointStatus {
 		FailuresTotal:  n.failures.Load(),
 		RetriesTotal:   n.retries.Load(),
 		ConnectSeconds: time.Duration(n.connect.Load()).Seconds(),
+		AnswerSeconds:  time.Duration(n.answer.Load()).Seconds(),
 	}
 }
