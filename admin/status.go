@@ -77,7 +77,7 @@ func (p *page) upstream(u Upstream) {
 				e.Address, state(e), strconv.FormatUint(uint64(e.Weight), 10), strconv.FormatInt(e.Connections, 10),
 				strconv.FormatUint(e.Connects, 10), strconv.FormatUint(e.Failures, 10),
 			},
-			note: e.Reason,
+			note: sentence(e.Reason, slowness(e)),
 		})
 	}
 	if len(u.Endpoints) == 0 {
@@ -115,6 +115,16 @@ func state(e Endpoint) string {
 		return "down"
 	}
 	return "up"
+}
+
+// slow is from how many seconds on the time that an endpoint takes for its answers is worth a note.
+const slow = 0.5
+
+func slowness(e Endpoint) string {
+	if e.AnswerSeconds < slow {
+		return ""
+	}
+	return fmt.Sprintf("answers after %.1fs", e.AnswerSeconds)
 }
 
 func first(all []string) (one, others string) {

@@ -31,13 +31,14 @@ func exampleStatus() Status {
 		},
 		Upstreams: []Upstream{
 			{Name: "emqx", Endpoints: []Endpoint{
-				{Address: "10.0.0.11:1883", Weight: 1, Up: true, Connections: 24000, Connects: 900123},
+				{Address: "10.0.0.11:1883", Weight: 1, Up: true, Connections: 24000, Connects: 900123, AnswerSeconds: 0.4999},
 				{Address: "10.0.0.12:1883", Weight: 1, Up: true, Draining: true, Reason: "by hand", Connections: 210, Connects: 500120, Failures: 2},
 				{
 					Address: "[2001:db8::13]:1883", Weight: 2, Ejected: true, Connects: 500120, Failures: 31,
 					Reason: "3 failures in 10s, the last one while dialling: connection refused; tried again at 12:00:07",
 				},
-				{Address: "10.0.0.14:1883", Weight: 1, Reason: "health check: timeout"},
+				{Address: "10.0.0.14:1883", Weight: 1, Reason: "check failed: no answer within 2s (3 of 3)", AnswerSeconds: 2.3456},
+				{Address: "10.0.0.15:1883", Weight: 1, Up: true, Draining: true, Reason: "draining: EMQX is evacuating, rebalancing or purging this node"},
 			}},
 			{Name: "hooks"},
 		},

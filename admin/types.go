@@ -42,6 +42,9 @@ type Endpoint struct {
 	Connections int64  `json:"connections"`
 	Connects    uint64 `json:"connects_total"`
 	Failures    uint64 `json:"failures_total"`
+
+	ConnectSeconds float64 `json:"connect_seconds,omitempty"` // how long the latest connect took; absent before the first
+	AnswerSeconds  float64 `json:"answer_seconds,omitempty"`  // the median from CONNECT to CONNACK; absent while too few are known
 }
 
 // Certificate is one entry of /api/v1/certificates.

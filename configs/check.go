@@ -24,7 +24,10 @@ func (c *checker) run() {
 		c.listener(c.cfg.Listeners[name], namePath("listeners", name))
 	}
 	for _, name := range sorted(c.cfg.Upstreams) {
-		c.upstream(c.cfg.Upstreams[name], namePath("upstreams", name))
+		at := namePath("upstreams", name)
+		c.upstream(c.cfg.Upstreams[name], at)
+		c.hash(name, at)
+		c.active(name, at)
 	}
 }
 
@@ -101,6 +104,7 @@ func (c *checker) upstream(u *Upstream, path string) {
 	if u.TLS != nil {
 		c.upstreamTLS(u.TLS, path+".tls")
 	}
+	c.slowStart(u.SlowStart, path+".slow_start")
 	first := map[hostPort]int{}
 	for i, endpoint := range u.Endpoints {
 		at := fmt.Sprintf("%s.endpoints[%d].address", path, i)
@@ -119,6 +123,50 @@ func (c *checker) upstream(u *Upstream, path string) {
 				_, path := c.place(b.path)
 				c.warnf(at, "mqedge itself listens here (%s), so connections would go round in a loop: write the address of a server", path)
 			}
+		}
+	}
+}
+
+func (c *checker) slowStart(s SlowStart, path string) {
+	rate, lasts := path+".connects_per_second", path+".for"
+	switch {
+	case c.failed(rate) || c.failed(lasts):
+	case s.ConnectsPerSecond > 0 && s.For == 0:
+		c.warnf(rate, "has no effect without for: write for how long, such as for: 30s")
+	case s.ConnectsPerSecond == 0 && s.For > 0:
+		c.warnf(lasts, "has no effect without connects_per_second: write how many connections an endpoint gets, such as 50")
+	}
+}
+
+// users returns the listeners that lead to an upstream and for which is holds.
+func (c *checker) users(upstream string, is func(*Listener) bool) []string {
+	return slices.DeleteFunc(sorted(c.cfg.Listeners), func(name string) bool {
+		l := c.cfg.Listeners[name]
+		return l.Upstream != upstream || !is(l)
+	})
+}
+
+func (c *checker) hash(upstream, path string) {
+	u, at := c.cfg.Upstreams[upstream], path+".hash_key"
+	if c.failed(path+".balance") || c.failed(at) {
+		return
+	}
+	if u.Balance != "hash" {
+		if u.HashKey != DefaultUpstream().HashKey {
+			c.warnf(at, "has no effect with balance %s: set that to hash", u.Balance)
+		}
+		return
+	}
+	switch u.HashKey {
+	case "client_id", "username":
+		if names := c.users(upstream, func(l *Listener) bool { return l.Protocol == "tcp" }); len(names) > 0 {
+			c.warnf(at, "listeners.%s has protocol tcp, which reads no %s, so its clients go by their address: write source_ip",
+				names[0], u.HashKey)
+		}
+	case "sni":
+		if names := c.users(upstream, func(l *Listener) bool { return l.TLS == nil }); len(names) > 0 {
+			c.warnf(at, "listeners.%s has no tls section and so no server names, so its clients go by their address: write source_ip",
+				names[0])
 		}
 	}
 }

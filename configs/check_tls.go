@@ -20,6 +20,9 @@ func (c *checker) tls(t *TLS, path string) {
 		}
 	}
 	c.clientCertificates(t, path)
+	if t.TicketKeysFile != "" {
+		c.ticketKeys(t.TicketKeysFile, path+".ticket_keys_file")
+	}
 }
 
 func (c *checker) tlsVersions(t *TLS, path string) {

@@ -10,7 +10,7 @@ import (
 //	yaml      its name
 //	one_of    the words it may be; "-" stands for the empty one
 //	min, max  the least and the greatest value, written as in a file
-//	kind      what a text stands for, see (*decoder).text; "size" for a number of bytes
+//	kind      what a text stands for, see (*decoder).text; "size" for a number of bytes, "secret" for what no message shows
 //	single    a list may be written as its only item
 //	required  it must be there and not be empty; the text is the remedy
 
@@ -70,14 +70,15 @@ type Listener struct {
 
 // TLS is what a listener shows its clients and asks of them.
 type TLS struct {
-	Certificates  []Certificate `yaml:"certificates" required:"write at least one {cert_file: …, key_file: …}"`
-	MinVersion    string        `yaml:"min_version" one_of:"1.0 1.1 1.2 1.3"`
-	MaxVersion    string        `yaml:"max_version" one_of:"- 1.0 1.1 1.2 1.3"` // "": the newest there is
-	CipherSuites  []string      `yaml:"cipher_suites" kind:"suite"`
-	ClientAuth    string        `yaml:"client_auth" one_of:"none request require"`
-	ClientCAFile  string        `yaml:"client_ca_file" kind:"file"`
-	ClientCRLFile string        `yaml:"client_crl_file" kind:"file"`
-	ALPN          []string      `yaml:"alpn" kind:"alpn"`
+	Certificates   []Certificate `yaml:"certificates" required:"write at least one {cert_file: …, key_file: …}"`
+	MinVersion     string        `yaml:"min_version" one_of:"1.0 1.1 1.2 1.3"`
+	MaxVersion     string        `yaml:"max_version" one_of:"- 1.0 1.1 1.2 1.3"` // "": the newest there is
+	CipherSuites   []string      `yaml:"cipher_suites" kind:"suite"`
+	ClientAuth     string        `yaml:"client_auth" one_of:"none request require"`
+	ClientCAFile   string        `yaml:"client_ca_file" kind:"file"`
+	ClientCRLFile  string        `yaml:"client_crl_file" kind:"file"`
+	ALPN           []string      `yaml:"alpn" kind:"alpn"`
+	TicketKeysFile string        `yaml:"ticket_keys_file" kind:"file"` // "": keys in memory; made when it is not there
 }
 
 // Certificate is a chain and its key, in PEM files.
@@ -96,15 +97,18 @@ type ProxyProtocol struct {
 type MQTT struct {
 	ConnectTimeout time.Duration `yaml:"connect_timeout" min:"1ms"`
 	MaxConnectSize int64         `yaml:"max_connect_size" kind:"size" min:"128" max:"16MiB"`
+	Retry          bool          `yaml:"retry"` // another endpoint is tried after one that has seen CONNECT
 }
 
 // Upstream is a set of endpoints that serve the same thing.
 type Upstream struct {
-	Balance        string        `yaml:"balance" one_of:"round_robin least_conn random_two"`
+	Balance        string        `yaml:"balance" one_of:"round_robin least_conn random_two hash"`
+	HashKey        string        `yaml:"hash_key" one_of:"client_id username source_ip sni"` // what hash keeps together
 	SendProxy      string        `yaml:"send_proxy" one_of:"off v1 v2"`
 	TLS            *UpstreamTLS  `yaml:"tls"` // nil: plain TCP to the endpoints
 	ConnectTimeout time.Duration `yaml:"connect_timeout" min:"1ms"`
 	Tries          int           `yaml:"tries" min:"0"`
+	SlowStart      SlowStart     `yaml:"slow_start"`
 	Endpoints      []Endpoint    `yaml:"endpoints" required:"write at least one, such as - {address: 127.0.0.1:1883}"`
 	Health         Health        `yaml:"health"`
 }
@@ -117,6 +121,12 @@ type UpstreamTLS struct {
 	ServerName string `yaml:"server_name" kind:"host"` // "": the host of the endpoint's address
 }
 
+// SlowStart spares an endpoint that has just appeared or come back.
+type SlowStart struct {
+	ConnectsPerSecond int           `yaml:"connects_per_second" min:"0" max:"1000000"` // 0: no slow start
+	For               time.Duration `yaml:"for"`
+}
+
 // Endpoint is one server.
 type Endpoint struct {
 	Address        string `yaml:"address" kind:"address" required:"write host:port"`
@@ -127,7 +137,21 @@ type Endpoint struct {
 
 // Health is how an upstream learns which endpoints work.
 type Health struct {
+	Active  Active  `yaml:"active"`
 	Passive Passive `yaml:"passive"`
+}
+
+// Active asks the endpoints how they are.
+type Active struct {
+	Type     string        `yaml:"type" one_of:"none tcp mqtt http emqx"`
+	Interval time.Duration `yaml:"interval" min:"100ms"`
+	Timeout  time.Duration `yaml:"timeout" min:"100ms"`
+	Rise     int           `yaml:"rise" min:"1"`
+	Fall     int           `yaml:"fall" min:"1"`
+	Port     int           `yaml:"port" min:"0" max:"65535"` // 0: the endpoint's, or with emqx that of the dashboard
+	Path     string        `yaml:"path" kind:"path"`         // of http and emqx
+	Username string        `yaml:"username"`                 // of mqtt
+	Password string        `yaml:"password" kind:"secret"`   // likewise
 }
 
 // Passive judges endpoints by the connections clients make anyway.

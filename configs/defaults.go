@@ -21,7 +21,7 @@ func DefaultListener() Listener {
 		Protocol:         "mqtt",
 		HandshakeTimeout: 5 * time.Second,
 		IdleTimeout:      350 * time.Second,
-		MQTT:             MQTT{ConnectTimeout: 5 * time.Second, MaxConnectSize: 64 << 10},
+		MQTT:             MQTT{ConnectTimeout: 5 * time.Second, MaxConnectSize: 64 << 10, Retry: true},
 	}
 }
 
@@ -39,10 +39,14 @@ func DefaultProxyProtocol() ProxyProtocol {
 func DefaultUpstream() Upstream {
 	return Upstream{
 		Balance:        "least_conn",
+		HashKey:        "client_id",
 		SendProxy:      "off",
 		ConnectTimeout: 3 * time.Second,
 		Tries:          3,
-		Health:         Health{Passive: Passive{MaxFails: 3, FailTimeout: 10 * time.Second}},
+		Health: Health{
+			Active:  Active{Type: "none", Interval: 5 * time.Second, Timeout: 2 * time.Second, Rise: 2, Fall: 3},
+			Passive: Passive{MaxFails: 3, FailTimeout: 10 * time.Second},
+		},
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/pem"
 	"math/big"
 	"os"
@@ -86,11 +87,16 @@ func fixtures(t testing.TB, dir string) {
 		"encrypted.pem":    encodePEM("ENCRYPTED PRIVATE KEY", []byte("nothing")),
 		"empty":            nil,
 		"admin-token":      []byte("secret\n"),
+		"short-secret":     []byte(secretLine(32) + "\n" + secretLine(16)),
+		"five-secrets":     bytes.Repeat([]byte(secretLine(32)), 5),
 		"binary":           {0xff, 0xfe},
 	} {
 		write(t, filepath.Join(dir, "certs", name), data)
 	}
 }
+
+// secretLine is a line of a file of secrets for session tickets.
+func secretLine(size int) string { return base64.StdEncoding.EncodeToString(make([]byte, size)) + "\n" }
 
 func newKey(t testing.TB) *ecdsa.PrivateKey {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -175,12 +176,9 @@ listeners:
   mqtt: {bind: "0.0.0.0:1883", upstream: emqx, connect_rate: {per_second: 0, burst: 5, queue: 0, wait: 0s}}
 upstreams:
   emqx:
-    hash_key: sni
     source_addresses: []
-    slow_start: {connects_per_second: 0, for: 0s}
     gossip: ""
     dns: {name: "${NOT_SET_ANYWHERE:-}", port: 0, type: a, interval: 10s}
-    health: {active: {type: none, interval: 5s, timeout: 2s, rise: 2, fall: 3, port: 0, path: ""}}
     endpoints: [{address: "10.0.0.1:1883"}]
 `)
 	if len(problems) > 0 {
@@ -233,6 +231,41 @@ listeners:
 			t.Errorf("%s: %v", crl, problems)
 		}
 	}
+}
+
+func TestATicketKeysFileMayBeMissingAndIsNotMadeByChecking(t *testing.T) {
+	dir := t.TempDir()
+	fixtures(t, dir)
+	write(t, filepath.Join(dir, "full"), []byte("\n"+strings.Repeat(secretLine(32)+"\r\n", mostSecrets)))
+	for _, file := range []string{"missing", "certs/missing", "full"} {
+		cfg, problems := parseText(dir, `
+upstreams: {emqx: {endpoints: [{address: "10.0.0.1:1883"}]}}
+listeners:
+  mqtts:
+    bind: 0.0.0.0:8884
+    upstream: emqx
+    tls:
+      certificates: [{cert_file: certs/cert.pem, key_file: certs/key.pem}]
+      ticket_keys_file: `+file)
+		if len(problems) > 0 || cfg.Listeners["mqtts"].TLS.TicketKeysFile != filepath.Join(dir, file) {
+			t.Errorf("%s: %v", file, problems)
+		}
+		if _, err := os.Stat(filepath.Join(dir, file)); (err == nil) != (file == "full") {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+}
+
+func FuzzAFileOfSecretsIsCheckedWithoutShowingIt(f *testing.F) {
+	f.Add([]byte(secretLine(32) + "\r\n" + secretLine(31)))
+	f.Add([]byte(strings.Repeat(secretLine(32), mostSecrets+1)))
+	f.Add([]byte("AAAA\nnot base64\n"))
+	reasons := regexp.MustCompile(`^(line \d+ (is not base64|holds \d+ bytes instead of 32|is one secret too many)|holds no secret)$`)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if err := checkSecrets(data); err != nil && !reasons.MatchString(err.Error()) {
+			t.Error(err)
+		}
+	})
 }
 
 func TestASyntaxErrorInALongFileIsFoundWithoutParsingItLineByLine(t *testing.T) {

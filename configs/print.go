@@ -3,6 +3,7 @@ package configs
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"net/netip"
 	"reflect"
 	"strconv"
@@ -11,7 +12,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// YAML returns the configuration in full, every default written out. Parsing it gives an equal Config.
+// YAML returns the configuration in full, every default and every password written out. Parsing it gives an equal Config.
 func (c *Config) YAML() []byte {
 	var b bytes.Buffer
 	encoder := yaml.NewEncoder(&b)
@@ -22,6 +23,20 @@ func (c *Config) YAML() []byte {
 	}
 	encoder.Close()
 	return b.Bytes()
+}
+
+// Public is YAML for the eyes of others, with every password hidden.
+func (c *Config) Public() []byte {
+	public := *c
+	public.Upstreams = maps.Clone(c.Upstreams)
+	for name, u := range c.Upstreams {
+		if u.Health.Active.Password != "" {
+			hidden := *u
+			hidden.Health.Active.Password = "(hidden)"
+			public.Upstreams[name] = &hidden
+		}
+	}
+	return public.YAML()
 }
 
 // printed returns v as it would be written in a file.

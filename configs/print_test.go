@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 )
 
@@ -43,6 +44,21 @@ listeners:
 				t.Errorf("printed as\n%s", first.YAML())
 			}
 		})
+	}
+}
+
+func TestThePublicConfigHidesPasswordsAndLeavesTheConfigAlone(t *testing.T) {
+	cfg, problems := parseText(t.TempDir(), `
+upstreams:
+  emqx: {health: {active: {type: mqtt, username: monitor, password: hush}}, endpoints: [{address: "10.0.0.1:1883"}]}
+listeners: {mqtt: {bind: "0.0.0.0:1883", upstream: emqx}}
+`)
+	must(t, problems.Err())
+	if text := string(cfg.Public()); strings.Contains(text, "hush") || !strings.Contains(text, "password: (hidden)") || !strings.Contains(text, "monitor") {
+		t.Errorf("others see\n%s", text)
+	}
+	if !strings.Contains(string(cfg.YAML()), "password: hush") {
+		t.Error("the password is gone")
 	}
 }
 

@@ -73,7 +73,7 @@ func TestTheReferenceFileNamesEveryVariableOfTheAccessLog(t *testing.T) {
 func TestEveryExampleLoads(t *testing.T) {
 	files, err := filepath.Glob("examples/*.yaml")
 	must(t, err)
-	if len(files) != 5 {
+	if len(files) != 6 {
 		t.Errorf("found %v", files)
 	}
 	for _, file := range files {

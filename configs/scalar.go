@@ -16,7 +16,11 @@ import (
 
 // read sets v to what text says, within the bounds that tag sets. After an error v is as before.
 func (d *decoder) read(text string, v reflect.Value, tag reflect.StructTag, p path) error {
-	if tag.Get("kind") != "format" && strings.ContainsFunc(text, unprintable) {
+	switch kind := tag.Get("kind"); {
+	case kind == "format" || !strings.ContainsFunc(text, unprintable):
+	case kind == "secret":
+		return errors.New("holds a control character: remove it")
+	default:
 		return fmt.Errorf("%s holds a control character: remove it", shown(text))
 	}
 	switch {
@@ -71,6 +75,8 @@ func (d *decoder) text(text string, tag reflect.StructTag, p path) (string, erro
 		return text, checkAddress(text)
 	case "host":
 		return text, checkHost(text)
+	case "path":
+		return text, checkPath(text)
 	case "suite":
 		return text, checkSuite(text)
 	case "alpn":

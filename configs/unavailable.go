@@ -23,22 +23,12 @@ func laterKeys() []later {
 		{"listeners.*.connect_rate.burst", "*"},
 		{"listeners.*.connect_rate.queue", "*"},
 		{"listeners.*.connect_rate.wait", "*"},
-		{"upstreams.*.hash_key", "client_id|username|source_ip|sni"},
 		{"upstreams.*.source_addresses", "[]"},
-		{"upstreams.*.slow_start.connects_per_second", "0"},
-		{"upstreams.*.slow_start.for", "*"},
 		{"upstreams.*.gossip", `""`},
 		{"upstreams.*.dns.name", `""`},
 		{"upstreams.*.dns.port", "*"},
 		{"upstreams.*.dns.type", "*"},
 		{"upstreams.*.dns.interval", "*"},
-		{"upstreams.*.health.active.type", "none"},
-		{"upstreams.*.health.active.interval", "*"},
-		{"upstreams.*.health.active.timeout", "*"},
-		{"upstreams.*.health.active.rise", "*"},
-		{"upstreams.*.health.active.fall", "*"},
-		{"upstreams.*.health.active.port", "*"},
-		{"upstreams.*.health.active.path", "*"},
 		{"upstreams.*.exhook", ""},
 		{"gossip.name", `""`},
 		{"gossip.bind", "0.0.0.0:7946"},
@@ -58,8 +48,8 @@ func laterWords(schema string) []string {
 	switch schema {
 	case "listeners.*.protocol":
 		return []string{"grpc"}
-	case "upstreams.*.balance":
-		return []string{"hash"}
+	case "upstreams.*.health.active.type":
+		return []string{"grpc"}
 	}
 	return nil
 }

@@ -140,6 +140,7 @@ func endpointStatus(ep balancer.EndpointStatus) admin.Endpoint {
 		Address: ep.Address, Weight: ep.Weight, Source: ep.Source,
 		Up: ep.Up, Draining: ep.Draining, Ejected: ep.Ejected, Reason: ep.Reason,
 		Connections: ep.Connections, Connects: ep.ConnectsTotal, Failures: ep.FailuresTotal,
+		ConnectSeconds: ep.ConnectSeconds, AnswerSeconds: ep.AnswerSeconds,
 	}
 }
 
@@ -204,7 +205,7 @@ func (s source) Connections(f admin.ConnectionFilter) []admin.Connection {
 	return out
 }
 
-func (s source) Config() []byte { return s.e.current.Load().config.YAML() }
+func (s source) Config() []byte { return s.e.current.Load().config.Public() }
 
 func (s source) Ready() (bool, string) {
 	if s.e.draining.Load() {

@@ -22,6 +22,7 @@ func (e *Edge) commit(g, old *generation) {
 		e.pools[name] = up.pool
 		up.pool.Configure(up.options)
 		up.pool.Update(up.endpoints)
+		up.beginCheck(old.upstreams[name])
 		if up.certs != nil {
 			up.watch = start(func(ctx context.Context) { up.certs.Run(ctx) })
 		}
@@ -67,8 +68,11 @@ func (e *Edge) retire(old, g *generation) {
 		l.watch.stop()
 	}
 	maps.DeleteFunc(e.pools, func(name string, p *balancer.Pool) bool { return g.upstreams[name] == nil && idle(p) })
-	for _, up := range old.upstreams {
+	for name, up := range old.upstreams {
 		up.watch.stop()
+		if g.upstreams[name] == nil {
+			up.check.stop()
+		}
 	}
 	if old.accessLog != nil && old.accessLog != g.accessLog {
 		e.linger(func() { old.accessLog.write.stop() })
@@ -131,5 +135,5 @@ func (e *Edge) endpointChanged(c balancer.Change) {
 		e.log.Info("endpoint is back", "upstream", c.Upstream, "endpoint", c.Address, "reason", c.Reason)
 		return
 	}
-	e.log.Warn("endpoint ejected", "upstream", c.Upstream, "endpoint", c.Address, "reason", c.Reason)
+	e.log.Warn("endpoint is out of use", "upstream", c.Upstream, "endpoint", c.Address, "reason", c.Reason)
 }

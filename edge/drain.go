@@ -88,6 +88,7 @@ func (e *Edge) shutDown() {
 	}
 	for _, up := range g.upstreams {
 		up.watch.stop()
+		up.check.stop()
 	}
 	close(e.ended)
 	if g.admin != nil {

@@ -32,6 +32,8 @@ type Options struct {
 	// Loops is how many event loops carry the connections; zero is the portable
 	// implementation. GOMAXPROCS should exceed it.
 	Loops int
+	// PaceGC lets the edge set GOGC while it runs.
+	PaceGC bool
 
 	// Certificates are used by the listeners of these names in place of those
 	// in files. The listener has a tls section all the same.
@@ -51,6 +53,7 @@ type Edge struct {
 	lastReload   prometheus.Gauge
 	stalls       prometheus.Counter
 	started      time.Time
+	probeName    string // what the client ids of probes begin with
 
 	mu        sync.Mutex // one start, reload or end at a time; guards what follows
 	tickets   map[string]*certs.Tickets
@@ -67,7 +70,7 @@ func New(o Options) *Edge {
 		o.LogOutput = os.Stderr
 	}
 	e := &Edge{
-		options: o, logHandler: newLogHandler(), started: time.Now(),
+		options: o, logHandler: newLogHandler(), started: time.Now(), probeName: probeName(),
 		tickets: make(map[string]*certs.Tickets), pools: make(map[string]*balancer.Pool), ended: make(chan struct{}),
 	}
 	e.logWriter = newLogWriter(o.LogOutput)
@@ -187,6 +190,9 @@ func (e *Edge) Run(drain, stop context.Context) {
 	relaying := start(func(ctx context.Context) { e.relay.Run(ctx) })
 	cleaning := start(func(ctx context.Context) { e.giveBack(ctx.Done()) })
 	defer cleaning.stop()
+	if e.options.PaceGC {
+		defer paceGC()()
+	}
 	select {
 	case <-drain.Done():
 		e.drain(stop)

@@ -31,6 +31,7 @@ type upstream struct {
 	endpoints []balancer.Endpoint // likewise
 	certs     *certs.ClientStore  // nil = plain TCP to the endpoints
 	watch     *task               // of certs
+	check     *check              // nil = none
 }
 
 type listener struct {
@@ -93,7 +94,7 @@ func (e *Edge) prepare(c *configs.Config, old *generation) (_ *generation, err e
 				return nil, fmt.Errorf("listeners.%s.bind: %s is what listeners.%s got for port 0", name, addr, owner)
 			}
 			if s == nil {
-				bound, err := proxy.Bind(addr, e.log)
+				bound, err := proxy.Bind(addr, e.relay, e.log)
 				if err != nil {
 					return nil, fmt.Errorf("listeners.%s.bind: %w", name, err)
 				}
@@ -144,7 +145,7 @@ func (g *generation) ownerOf(s *socket) string {
 }
 
 func (e *Edge) prepareUpstream(name string, u *configs.Upstream) (*upstream, error) {
-	up := &upstream{options: poolOptions(u, e.endpointChanged), endpoints: endpoints(u.Endpoints)}
+	up := &upstream{options: poolOptions(u, e.endpointChanged), endpoints: endpoints(u.Endpoints), check: e.newCheck(name, u)}
 	if up.pool = e.pools[name]; up.pool == nil {
 		up.pool = balancer.New(name, up.options)
 	}

@@ -15,21 +15,24 @@ const module = "github.com/mqedge/mqedge/"
 // allowed is who may import whom. Code further down knows nothing of code
 // further up, and only edge, the command and the demo see the file format.
 var allowed = map[string][]string{
-	"cmd/mqedge":      {"admin", "configs", "demo", "edge"},
-	"demo":            {"admin", "certs", "certs/ca", "configs", "demo/broker", "edge"},
-	"demo/broker":     {},
-	"edge":            {"admin", "balancer", "certs", "configs", "proxy", "proxy/accesslog", "proxy/relay"},
-	"admin":           {},
-	"proxy":           {"balancer", "proxy/accesslog", "proxy/mqtt", "proxy/relay"},
-	"proxy/accesslog": {},
-	"proxy/mqtt":      {},
-	"proxy/relay":     {},
-	"balancer":        {},
-	"certs":           {},
-	"certs/ca":        {},
-	"configs":         {},
-	"e2e":             {}, // tests only
-	"docs":            {}, // tests only
+	"cmd/mqedge":         {"admin", "configs", "demo", "edge"},
+	"demo":               {"admin", "certs", "certs/ca", "configs", "demo/broker", "edge"},
+	"demo/broker":        {},
+	"edge":               {"admin", "balancer", "balancer/probe", "certs", "configs", "proxy", "proxy/accesslog", "proxy/relay"},
+	"admin":              {},
+	"proxy":              {"balancer", "proxy/accesslog", "proxy/mqtt", "proxy/relay", "proxy/ws"},
+	"proxy/accesslog":    {},
+	"proxy/mqtt":         {},
+	"proxy/ws":           {"proxy/mqtt"},
+	"proxy/relay":        {"proxy/relay/record"},
+	"proxy/relay/record": {},
+	"balancer":           {},
+	"balancer/probe":     {"balancer"},
+	"certs":              {},
+	"certs/ca":           {},
+	"configs":            {},
+	"e2e":                {}, // tests only
+	"docs":               {}, // tests only
 }
 
 func TestEveryPackageImportsOnlyWhatItsLayerMay(t *testing.T) {

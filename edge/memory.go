@@ -9,42 +9,55 @@ import (
 // but a burst of handshakes leaves as much garbage again behind, and Go returns
 // it to the host only bit by bit.
 const (
-	// burst is how many new connections within burstCheck are worth a clean-up
-	// once it is quiet again.
+	// burst is how many connections that come or go within burstCheck are worth a
+	// clean-up once it is quiet again.
 	burst      = 200
 	burstCheck = 2 * time.Second
+	// dozing is when connections that came in a burst and fell silent have let
+	// go of all that they can do without.
+	dozing = 10 * time.Second
 )
 
-// giveBack returns memory to the host after bursts of new connections, once
-// for each, until done is closed.
+// giveBack returns memory to the host after bursts of connections that come or
+// go, at once and again when those that came may doze, until done is closed.
 func (e *Edge) giveBack(done <-chan struct{}) {
 	t := time.NewTicker(burstCheck)
 	defer t.Stop()
-	var before uint64
+	var before, activeBefore uint64
 	busy := false // there was a burst since the last time
+	doze := time.NewTimer(dozing)
+	doze.Stop()
+	defer doze.Stop()
 	for {
 		select {
 		case <-done:
 			return
+		case <-doze.C:
+			debug.FreeOSMemory()
+			continue
 		case <-t.C:
 		}
-		now := accepted(e)
+		now, active := connections(e)
 		came := now - min(before, now) // a listener may have gone, and its count with it
-		before = now
+		left := activeBefore + came - min(active, activeBefore+came)
+		before, activeBefore = now, active
 		switch {
-		case came >= burst:
+		case came >= burst || left >= burst:
 			busy = true
-		case busy && came < burst/10:
+			doze.Stop()
+		case busy && came < burst/10 && left < burst/10:
 			busy = false
 			debug.FreeOSMemory()
+			doze.Reset(dozing)
 		}
 	}
 }
 
-func accepted(e *Edge) uint64 {
-	var n uint64
+func connections(e *Edge) (accepted, active uint64) {
 	for _, l := range e.all() {
-		n += l.Stats().Accepted
+		s := l.Stats()
+		accepted += s.Accepted
+		active += uint64(s.Active)
 	}
-	return n
+	return accepted, active
 }

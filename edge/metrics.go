@@ -49,7 +49,7 @@ func (e *Edge) poolsInUse() []*balancer.Pool {
 	return out
 }
 
-// collector exports certificates and the access log.
+// collector exports certificates, the access log and what checks find.
 type collector struct{ edge *Edge }
 
 var (
@@ -59,12 +59,15 @@ var (
 		"1 while changed TLS files of a listener or upstream cannot be used, so that the old ones are.", []string{"kind", "name"}, nil)
 	linesDesc = prometheus.NewDesc("mqedge_access_log_lines_total",
 		"Lines of the access log: written, or lost because the file did not take them fast enough.", []string{"result"}, nil)
+	mismatchDesc = prometheus.NewDesc("mqedge_upstream_proxy_mismatch",
+		"1 while the mqtt check finds that the endpoint and send_proxy do not agree about PROXY protocol.", []string{"upstream", "endpoint"}, nil)
 )
 
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	out <- expiryDesc
 	out <- staleDesc
 	out <- linesDesc
+	out <- mismatchDesc
 }
 
 func (c *collector) Collect(out chan<- prometheus.Metric) {
@@ -84,7 +87,20 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 			}
 		}
 	}
-	log := c.edge.current.Load().accessLog
+	g := c.edge.current.Load()
+	for name, up := range g.upstreams {
+		if !up.check.knowsMismatch() {
+			continue
+		}
+		for _, ep := range up.pool.Status().Endpoints {
+			mismatch := 0.0
+			if up.check.mismatches(ep.Address) {
+				mismatch = 1
+			}
+			out <- prometheus.MustNewConstMetric(mismatchDesc, prometheus.GaugeValue, mismatch, name, ep.Address)
+		}
+	}
+	log := g.accessLog
 	if log != nil && log.Log != nil {
 		out <- prometheus.MustNewConstMetric(linesDesc, prometheus.CounterValue, float64(log.Written()), "written")
 		out <- prometheus.MustNewConstMetric(linesDesc, prometheus.CounterValue, float64(log.Lost()), "lost")

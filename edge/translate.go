@@ -46,6 +46,7 @@ func certOptions(t *configs.TLS) certs.Options {
 		MinVersion: tlsVersion(t.MinVersion), MaxVersion: tlsVersion(t.MaxVersion),
 		CipherSuites: cipherSuites(t.CipherSuites), ALPN: t.ALPN,
 		ClientCAFile: t.ClientCAFile, ClientCRLFile: t.ClientCRLFile,
+		TicketKeysFile: t.TicketKeysFile,
 	}
 	for _, c := range t.Certificates {
 		o.Certificates = append(o.Certificates, certs.KeyPair{CertFile: c.CertFile, KeyFile: c.KeyFile})
@@ -74,8 +75,21 @@ func poolOptions(u *configs.Upstream, onChange func(balancer.Change)) balancer.O
 	return balancer.Options{
 		Policy:   balancer.Policy(u.Balance),
 		MaxFails: u.Health.Passive.MaxFails, FailTimeout: u.Health.Passive.FailTimeout,
-		OnChange: onChange,
+		SlowStart: balancer.SlowStart{ConnectsPerSecond: u.SlowStart.ConnectsPerSecond, For: u.SlowStart.For},
+		OnChange:  onChange,
 	}
+}
+
+// hashKey is what a pool with this upstream's balance goes by.
+func hashKey(u *configs.Upstream) string {
+	if u.Balance != "hash" {
+		return ""
+	}
+	return u.HashKey
+}
+
+func checkOptions(a configs.Active, p balancer.Prober) balancer.CheckOptions {
+	return balancer.CheckOptions{Prober: p, Interval: a.Interval, Timeout: a.Timeout, Rise: a.Rise, Fall: a.Fall}
 }
 
 func sendProxy(s string) byte {
@@ -93,10 +107,10 @@ func settings(l *configs.Listener, u *configs.Upstream) *proxy.Settings {
 	s := &proxy.Settings{
 		Protocol: proxy.Protocol(l.Protocol),
 		Route: proxy.Route{
-			SendProxy: sendProxy(u.SendProxy), ConnectTimeout: u.ConnectTimeout, Tries: u.Tries,
+			SendProxy: sendProxy(u.SendProxy), ConnectTimeout: u.ConnectTimeout, Tries: u.Tries, HashKey: hashKey(u),
 		},
 		HandshakeTimeout: l.HandshakeTimeout, IdleTimeout: l.IdleTimeout,
-		ConnectTimeout: l.MQTT.ConnectTimeout, MaxConnectSize: int(l.MQTT.MaxConnectSize),
+		ConnectTimeout: l.MQTT.ConnectTimeout, MaxConnectSize: int(l.MQTT.MaxConnectSize), OneEndpoint: !l.MQTT.Retry,
 		Allow: l.Allow, Deny: l.Deny,
 		MaxConnections: l.MaxConnections, MaxConnectionsPerIP: l.MaxConnectionsPerIP,
 	}

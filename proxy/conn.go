@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -13,6 +12,7 @@ import (
 	"github.com/mqedge/mqedge/proxy/accesslog"
 	"github.com/mqedge/mqedge/proxy/mqtt"
 	"github.com/mqedge/mqedge/proxy/relay"
+	"github.com/mqedge/mqedge/proxy/ws"
 )
 
 // mqttLinger is how long one direction of an MQTT connection may outlive the
@@ -20,36 +20,48 @@ import (
 const mqttLinger = 5 * time.Second
 
 // conn is one client connection from accept to the line in the access log.
+// There is one for each, for days: what is needed only until the relay has it is
+// in early.
 type conn struct {
-	listener *Listener
-	settings *Settings
-	id       uint64
-	accepted time.Time
-	tcp      *net.TCPConn
+	listener   *Listener
+	next, prev *conn // of the listener's table
+	id         uint64
+	accepted   time.Duration // since listener.began
 
-	peer   netip.AddrPort // of the TCP connection
-	client netip.AddrPort // the real client: the peer, or whom its PROXY header names
-	dialed netip.AddrPort // the address the client dialled
+	peer   netip.AddrPort  // of the TCP connection
+	client *netip.AddrPort // whom its PROXY header names; nil for the peer itself
+	tls    *tlsInfo        // nil on plain TCP
 
+	connect     mqtt.Connect
+	connackCode int16  // that the client got; -1 for none
+	keepAlive   uint16 // seconds that are in force; 0 for none
+
+	protocol   Protocol
 	placed     bool // counted in listener.places
 	placedByIP bool // counted in listener.perIP
 
-	tls     *tlsInfo // nil on plain TCP
-	connect mqtt.Connect
-	connack mqtt.Connack
+	lease       balancer.Lease
+	failed      []accesslog.Attempt // before the endpoint that took it
+	connectTime time.Duration       // of that endpoint
+	sent        uint32              // to the endpoint before the relay began
+	received    uint32              // from the client before the relay began
+	answered    uint32              // by the endpoint before the relay began
 
-	attempts []accesslog.Attempt
-	lease    balancer.Lease
-	sent     uint64 // to the endpoint before the relay began
-	received uint64 // from the client before the relay began
+	mu    sync.Mutex
+	pair  relay.Pair // nil until the relay begins
+	early *early     // nil from then on
+}
 
-	next, prev *conn // of the listener's table
+// early is what a connection has until the relay begins.
+type early struct {
+	settings *Settings
+	stream   *relay.Conn
+	dialled  netip.AddrPort // whom its PROXY header says that the client called; else zero
+	closing  string         // why the connection is to end, if told to
+	header   bool           // its PROXY header was read, if it begins with one
 
-	mu       sync.Mutex
-	endpoint string     // "" until there is one
-	pair     relay.Pair // nil until the relay begins
-	closing  string     // why the connection is to end, if told to
-	giveUp   func()     // ends a dial; nil when none is under way
+	upgrade *ws.Upgrade // of MQTT over WebSocket
+	rest    []byte      // what came from the endpoint behind its answer to that
 }
 
 // tlsInfo is what is kept of a handshake.
@@ -61,29 +73,40 @@ type tlsInfo struct {
 	verified        bool   // the client sent a certificate, and it was verified
 }
 
-func newConn(l *Listener, tcp *net.TCPConn) *conn {
-	c := &conn{listener: l, settings: l.settings.Load(), id: l.lastID.Add(1), accepted: time.Now(), tcp: tcp}
-	c.peer, c.dialed = addrPort(tcp.RemoteAddr()), addrPort(tcp.LocalAddr())
-	c.client = c.peer
-	return c
+func newConn(l *Listener, stream *relay.Conn) *conn {
+	s := l.settings.Load()
+	return &conn{
+		listener: l, id: l.lastID.Add(1), accepted: time.Since(l.began), peer: unmap(stream.Peer()),
+		protocol: s.Protocol, connackCode: -1, early: &early{settings: s, stream: stream},
+	}
 }
 
-func addrPort(a net.Addr) netip.AddrPort {
-	ap := a.(*net.TCPAddr).AddrPort()
+func unmap(ap netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }
+
+// from is the real client: the peer, or whom its PROXY header names.
+func (c *conn) from() netip.AddrPort {
+	if c.client != nil {
+		return *c.client
+	}
+	return c.peer
+}
+
+// since is when the connection was accepted.
+func (c *conn) since() time.Time { return c.listener.began.Add(c.accepted) }
 
 // serve is the life of a connection. It ends when the relay has taken over or
 // the connection was refused.
 func (c *conn) serve() {
-	stream, err := c.identify()
-	if err != nil {
-		c.refuse(c.tcp, err)
+	stream := c.early.stream
+	if err := c.identify(stream); err != nil {
+		c.turnAway(stream, err)
 		return
 	}
 	client, err := c.handshake(stream)
 	if err != nil {
-		c.refuse(c.tcp, err)
+		c.refuse(stream, err)
 		return
 	}
 	first, err := c.learn(client)
@@ -91,12 +114,12 @@ func (c *conn) serve() {
 		c.refuse(client, err)
 		return
 	}
-	upstream, err := c.reach(first)
+	upstream, answer, err := c.reach(first)
 	if err != nil {
 		c.refuse(client, err)
 		return
 	}
-	if err := c.relay(client, upstream); err != nil {
+	if err := c.relay(client, upstream, answer); err != nil {
 		upstream.Close()
 		c.lease.Done(balancer.Broken)
 		c.refuse(client, err)
@@ -105,50 +128,43 @@ func (c *conn) serve() {
 
 // identify finds out who the client is, from the PROXY header where the peer
 // is trusted to send one, and whether it may come in.
-func (c *conn) identify() (*relay.Conn, error) {
-	s := c.settings
+func (c *conn) identify(stream *relay.Conn) error {
+	s := c.early.settings
 	if c.placed = c.listener.takePlace(s.MaxConnections); !c.placed {
-		return nil, &refusal{reason: reasonMaxConnections, status: 503}
+		return &refusal{reason: reasonMaxConnections, status: 503, limit: true}
 	}
 	trusted := contains(s.Trust, c.peer.Addr())
-	var unread []byte
-	var err error
 	if trusted {
-		if unread, err = c.readProxyHeader(); err != nil {
-			return nil, err
+		if err := c.readProxyHeader(stream); err != nil {
+			return err
 		}
 	}
-	from := c.client.Addr()
+	c.early.header = true
+	from := c.from().Addr()
 	if contains(s.Deny, from) || len(s.Allow) > 0 && !contains(s.Allow, from) {
-		return nil, &refusal{reason: reasonDenied, status: 403}
+		return &refusal{reason: reasonDenied, status: 403}
 	}
 	if s.MaxConnectionsPerIP > 0 {
 		if c.placedByIP = c.listener.takePlaceOf(from, s.MaxConnectionsPerIP); !c.placedByIP {
-			return nil, &refusal{reason: reasonMaxPerIP, status: 503}
+			return &refusal{reason: reasonMaxPerIP, status: 503, limit: true}
 		}
 	}
 	if s.Trust != nil && !trusted {
-		if unread, err = c.refuseProxyHeader(); err != nil {
-			return nil, err
-		}
+		return c.refuseProxyHeader(stream)
 	}
-	stream, err := relay.NewConn(c.tcp, unread)
-	if err != nil {
-		return nil, &refusal{reason: reasonClientGone, status: 400, err: err}
-	}
-	return stream, nil
+	return nil
 }
 
 // handshake terminates TLS where the listener has it.
 func (c *conn) handshake(stream *relay.Conn) (net.Conn, error) {
-	s := c.settings
+	s := c.early.settings
 	if s.TLS == nil {
 		return stream, nil
 	}
 	start := time.Now()
 	stream.SetDeadline(start.Add(s.HandshakeTimeout))
-	t := tls.Server(stream, s.TLS)
-	if err := t.Handshake(); err != nil {
+	secure, state, err := c.listener.relay.Handshake(stream, s.TLS)
+	if err != nil {
 		c.listener.countHandshake(handshakeFailed, time.Since(start))
 		reason := reasonTLSFailed
 		switch {
@@ -159,7 +175,6 @@ func (c *conn) handshake(stream *relay.Conn) (net.Conn, error) {
 		}
 		return nil, &refusal{reason: reason, status: 400, err: explainHandshake(err)}
 	}
-	state := t.ConnectionState()
 	result := handshakeFull
 	if state.DidResume {
 		result = handshakeResumed
@@ -170,28 +185,40 @@ func (c *conn) handshake(stream *relay.Conn) (net.Conn, error) {
 		c.tls.verified = true
 		c.tls.clientCN = state.PeerCertificates[0].Subject.CommonName
 	}
-	return t, nil
+	return secure, nil
 }
 
 // learn reads the CONNECT packet of an MQTT client. It returns all bytes that
 // came, to be passed on as they are.
 func (c *conn) learn(client net.Conn) ([]byte, error) {
-	s := c.settings
-	if s.Protocol != MQTT {
+	s := c.early.settings
+	if !c.protocol.isMQTT() {
 		return nil, nil
 	}
 	client.SetReadDeadline(time.Now().Add(s.ConnectTimeout))
-	connect, first, err := mqtt.ReadConnect(client, s.MaxConnectSize)
-	c.received = uint64(len(first))
-	c.listener.bytes.FromClient.Add(c.received)
+	var connect mqtt.Connect
+	var first []byte
+	var err error
+	if c.protocol == MQTTOverWebSocket {
+		connect, first, err = c.learnUpgraded(client)
+	} else {
+		connect, first, err = mqtt.ReadConnect(client, s.MaxConnectSize)
+	}
+	c.received = uint32(len(first))
+	c.listener.bytes.FromClient.Add(uint64(len(first)))
 	if err == nil {
 		c.mu.Lock() // others may list it from now on
 		c.connect = connect
 		c.mu.Unlock()
 		return first, nil
 	}
-	reason := reasonClientGone
+	reason, status := reasonClientGone, 400
+	var bad *ws.RefusalError
 	switch {
+	case errors.As(err, &bad):
+		reason, status = reasonNotWebSocket, bad.Status
+	case errors.Is(err, ws.ErrProtocol), errors.Is(err, ws.ErrText):
+		reason = reasonNotWebSocket
 	case errors.Is(err, mqtt.ErrTooLarge):
 		reason = reasonConnectTooLarge
 	case errors.Is(err, mqtt.ErrNotConnect):
@@ -204,24 +231,55 @@ func (c *conn) learn(client net.Conn) ([]byte, error) {
 	if err == io.EOF {
 		err = nil // a port scan or a check of a load balancer
 	}
-	return nil, &refusal{reason: reason, status: 400, err: err}
+	return nil, &refusal{reason: reason, status: status, err: err}
 }
 
-// relay hands both connections over. On error it took neither.
-func (c *conn) relay(client, upstream net.Conn) error {
-	s := c.settings
+// learnUpgraded answers the client's upgrade to WebSocket, so that it sends its
+// CONNECT, and reads that.
+func (c *conn) learnUpgraded(client net.Conn) (mqtt.Connect, []byte, error) {
+	u, rest, err := ws.ReadUpgrade(client, ws.MaxUpgrade)
+	if err != nil {
+		var bad *ws.RefusalError
+		if errors.As(err, &bad) {
+			c.farewell(client, ws.AppendRefusal(nil, bad.Status, bad.Error()))
+		}
+		return mqtt.Connect{}, nil, err
+	}
+	if _, err := client.Write(u.AppendAccept(nil)); err != nil {
+		return mqtt.Connect{}, nil, err
+	}
+	c.early.upgrade = &u
+	connect, first, err := ws.ReadConnect(client, rest, c.early.settings.MaxConnectSize)
+	if err != nil && !isGone(err) {
+		c.farewell(client, ws.AppendClose(nil, ws.CloseCode(err)))
+	}
+	return connect, first, err
+}
+
+// relay passes the endpoint's answer on and hands both connections over. On
+// error it took neither.
+func (c *conn) relay(client, upstream net.Conn, answer []byte) error {
+	s := c.early.settings
+	if len(answer) > 0 {
+		client.SetWriteDeadline(time.Now().Add(farewellTime))
+		if _, err := client.Write(answer); err != nil {
+			return &refusal{reason: reasonClientGone, status: 400, err: err}
+		}
+		c.answered = uint32(len(answer))
+		c.listener.bytes.ToClient.Add(uint64(len(answer)))
+		c.countConnack()
+	}
 	o := relay.Options{Idle: s.IdleTimeout, Counters: &c.listener.bytes}
-	if s.Protocol == MQTT {
+	if c.protocol.isMQTT() {
 		o.Linger = mqttLinger
-		o.Observe = c.observe
-		if k := c.connect.KeepAlive; k > 0 {
-			o.Idle, o.IdleClient = time.Duration(k)*time.Second*3/2, true // MQTT-3.1.2-22
+		if c.keepAlive > 0 {
+			o.Idle, o.IdleClient = time.Duration(c.keepAlive)*time.Second*3/2, true // MQTT-3.1.2-22
 		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closing != "" {
-		return &refusal{reason: c.closing, status: 503}
+	if why := c.early.closing; why != "" {
+		return &refusal{reason: why, status: 503}
 	}
 	client.SetDeadline(time.Time{})
 	upstream.SetDeadline(time.Time{})
@@ -232,18 +290,14 @@ func (c *conn) relay(client, upstream net.Conn) error {
 	if err != nil {
 		return &refusal{reason: reasonClientGone, status: 500, err: err}
 	}
-	c.pair, c.tcp = pair, nil // the relay has the socket
+	c.pair, c.early = pair, nil
 	return nil
 }
 
-func (c *conn) observe(p []byte) bool {
-	if !c.connack.Observe(p) {
-		return false
+func (c *conn) countConnack() {
+	if c.connackCode >= 0 {
+		c.listener.connacks[c.connackCode].Add(1)
 	}
-	if code := c.connack.Code(); code >= 0 {
-		c.listener.connacks[code].Add(1)
-	}
-	return true
 }
 
 // done is called by the relay when both ends are closed.
@@ -254,38 +308,15 @@ func (c *conn) done(res relay.Result) {
 	}
 	c.lease.Done(outcome)
 	reason := string(res.Reason)
-	if c.settings.Protocol == MQTT && c.connect.KeepAlive > 0 && res.Reason == relay.IdleTimeout {
+	if c.keepAlive > 0 && res.Reason == relay.IdleTimeout {
 		reason = reasonKeepAlive
 	}
 	c.listener.closed.add(reason)
 	c.finish(&accesslog.Record{
 		Status: 200, Reason: reason,
-		BytesReceived: c.received + res.FromClient, BytesSent: res.ToClient,
-		UpstreamBytesSent: c.sent + res.ToUpstream, UpstreamBytesReceived: res.FromUpstream,
+		BytesReceived: uint64(c.received) + res.FromClient, BytesSent: uint64(c.answered) + res.ToClient,
+		UpstreamBytesSent: uint64(c.sent) + res.ToUpstream, UpstreamBytesReceived: uint64(c.answered) + res.FromUpstream,
 	})
-}
-
-// refuse closes a connection that is not served.
-func (c *conn) refuse(client net.Conn, err error) {
-	if t, ok := client.(*tls.Conn); ok {
-		t.CloseWrite()
-	}
-	c.tcp.Close()
-	r := &refusal{reason: reasonClientGone, status: 400, err: err}
-	errors.As(err, &r)
-	c.mu.Lock()
-	if c.closing != "" { // the error is only how it came about
-		r = &refusal{reason: c.closing, status: 503}
-	}
-	c.mu.Unlock()
-	l := c.listener
-	l.refused.add(r.reason)
-	text := r.Error()
-	if r.reason != reasonClientGone {
-		l.lastRefusal.Store(&text)
-	}
-	l.log.Debug("refused", "client", c.client, "peer", c.peer, "reason", r.reason, "error", r.err)
-	c.finish(&accesslog.Record{Status: r.status, Reason: r.reason, BytesReceived: c.received})
 }
 
 // finish ends what refuse and done have in common.
@@ -296,7 +327,7 @@ func (c *conn) finish(rec *accesslog.Record) {
 		l.places.Add(-1)
 	}
 	if c.placedByIP {
-		l.releasePlaceOf(c.client.Addr())
+		l.releasePlaceOf(c.from().Addr())
 	}
 	c.describe(rec)
 	l.accessLog.Load().Log(rec)
@@ -307,23 +338,18 @@ func (c *conn) finish(rec *accesslog.Record) {
 func (c *conn) close(why string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closing != "" {
-		return
-	}
-	c.closing = why
-	if c.pair != nil {
+	switch {
+	case c.pair != nil:
 		c.pair.Close(relay.Reason(why))
-		return
+	case c.early.closing == "":
+		c.early.closing = why
+		c.early.stream.Abort()
 	}
-	if c.giveUp != nil {
-		c.giveUp()
-	}
-	c.tcp.Close()
 }
 
 // isClosing reports whether the connection was told to end.
 func (c *conn) isClosing() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.closing != ""
+	return c.early.closing != ""
 }

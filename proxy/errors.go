@@ -9,6 +9,8 @@ import (
 	"os"
 	"strings"
 	"syscall"
+
+	"github.com/mqedge/mqedge/proxy/mqtt"
 )
 
 // refusal says why a connection was not served.
@@ -16,6 +18,7 @@ type refusal struct {
 	reason string // bounded set: it is a metric label
 	status int    // of the access log, as nginx numbers them
 	err    error  // detail for people; may be nil
+	limit  bool   // there are too many connections
 }
 
 func (r *refusal) Error() string {
@@ -42,9 +45,11 @@ const (
 	reasonConnectTooLarge  = "connect_too_large"      //
 	reasonMalformedConnect = "malformed_connect"      //
 	reasonNotMQTT          = "not_mqtt"               //
+	reasonNotWebSocket     = "not_websocket"          // no upgrade that an MQTT client may ask for, or frames against its rules
 	reasonClientGone       = "client_gone"            // it closed before it could be served
 	reasonNoEndpoint       = "no_endpoint"            // none available
 	reasonConnectFailed    = "upstream_failed"        // none of those tried took the connection
+	reasonDeclined         = "upstream_declined"      // all of those tried answered CONNECT with a refusal of their own
 	reasonLocalLimit       = "local_limit"            // this process or host is out of files or ports
 
 	reasonKeepAlive = "keepalive_timeout" // MQTT: nothing within 1.5 times the keep alive
@@ -57,7 +62,7 @@ const (
 // isLocal reports whether a dial failed for want of something on this host, or
 // was given up, so that the endpoint is not to blame.
 func isLocal(err error) bool {
-	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.EADDRNOTAVAIL, syscall.ENOBUFS, syscall.ENOMEM, context.Canceled, net.ErrClosed} {
+	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.EADDRNOTAVAIL, syscall.ENOSPC, syscall.ENOBUFS, syscall.ENOMEM, context.Canceled, net.ErrClosed} {
 		if errors.Is(err, e) {
 			return true
 		}
@@ -73,8 +78,12 @@ func isExhausted(err error) bool {
 
 // unreachable is the refusal after the last endpoint tried failed with err.
 func unreachable(err error) *refusal {
-	if isLocal(err) {
+	var d *declined
+	switch {
+	case isLocal(err):
 		return &refusal{reason: reasonLocalLimit, status: 500, err: err}
+	case errors.As(err, &d):
+		return &refusal{reason: reasonDeclined, status: 502, err: err}
 	}
 	return &refusal{reason: reasonConnectFailed, status: 502, err: err}
 }
@@ -101,4 +110,16 @@ func isTimeout(err error) bool {
 // isGone reports whether the peer closed or reset its connection.
 func isGone(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
+}
+
+// connackFor is the reason code of a CONNACK that refuses a client for reason;
+// ok is false where its packet was not a CONNECT to be answered.
+func connackFor(reason string) (code byte, ok bool) {
+	switch reason {
+	case reasonMaxConnections, reasonMaxPerIP:
+		return mqtt.QuotaExceeded, true
+	case reasonNoEndpoint, reasonConnectFailed, reasonLocalLimit:
+		return mqtt.ServerUnavailable, true
+	}
+	return 0, false
 }

@@ -21,10 +21,10 @@ func TestAConnectIsPassedOnByteForByteWithWhatFollows(t *testing.T) {
 			if got := receive(t, server, len(sent)); !bytes.Equal(got, sent) {
 				t.Errorf("%s: the endpoint got %q, want %q", version, got, sent)
 			}
-			send(t, client, []byte("more"))
-			receiveText(t, server, "more")
 			send(t, server, connack)
 			receiveText(t, client, string(connack))
+			send(t, client, []byte("more"))
+			receiveText(t, server, "more")
 			client.Close()
 			receiveEnd(t, server)
 			server.Close()

@@ -2,10 +2,10 @@ package proxy
 
 import (
 	"log/slog"
-	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/mqedge/mqedge/proxy/accesslog"
 	"github.com/mqedge/mqedge/proxy/relay"
@@ -15,6 +15,7 @@ import (
 // and its live connections survive [Listener.Configure].
 type Listener struct {
 	name      string
+	began     time.Time
 	relay     *relay.Relay
 	log       *slog.Logger
 	metrics   *Metrics
@@ -25,7 +26,8 @@ type Listener struct {
 	serving sync.WaitGroup // connections, from accept to the last line of the log
 	lastID  atomic.Uint64
 
-	places atomic.Int64 // taken of MaxConnections
+	places     atomic.Int64 // taken of MaxConnections
+	turnedAway atomic.Int32 // on their way out, of those beyond a limit
 
 	mu    sync.Mutex
 	perIP map[netip.Addr]int // only of connections accepted under a limit
@@ -43,7 +45,7 @@ type Listener struct {
 // NewListener returns a listener that works under s. The relay must be running
 // while it serves.
 func NewListener(name string, r *relay.Relay, m *Metrics, log *slog.Logger, s *Settings) *Listener {
-	l := &Listener{name: name, relay: r, metrics: m, log: log.With("listener", name), perIP: make(map[netip.Addr]int)}
+	l := &Listener{name: name, began: time.Now(), relay: r, metrics: m, log: log.With("listener", name), perIP: make(map[netip.Addr]int)}
 	l.settings.Store(s)
 	return l
 }
@@ -62,12 +64,12 @@ func (l *Listener) LogTo(log *accesslog.Log) { l.accessLog.Store(log) }
 // Wait returns when the last connection has ended. Nothing may be accepted any more.
 func (l *Listener) Wait() { l.serving.Wait() }
 
-func (l *Listener) accept(tcp *net.TCPConn) {
+func (l *Listener) accept(stream *relay.Conn) {
 	l.accepted.Add(1)
-	c := newConn(l, tcp)
+	c := newConn(l, stream)
 	l.serving.Add(1)
 	l.conns.add(c)
-	go c.serve()
+	l.relay.Go(stream, c.serve)
 }
 
 // takePlace counts a connection against limit, 0 for none, unless it is reached.

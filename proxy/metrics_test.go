@@ -20,7 +20,7 @@ func TestMetricsAreThoseOfTheContract(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(r.metrics)
 
-	for _, code := range []byte{0, 0x97} {
+	for _, code := range []byte{0, 0x87} {
 		client := tlsClient(t, r.dial(t), clientTLS(t))
 		send(t, client, connects(id)["5"])
 		server := e.next(t)
@@ -87,7 +87,7 @@ mqedge_connections_refused_total{listener="test",reason="tls_failed"} 1
 # HELP mqedge_mqtt_connacks_total CONNACK packets from endpoints, by decimal reason code.
 # TYPE mqedge_mqtt_connacks_total counter
 mqedge_mqtt_connacks_total{code="0",listener="test"} 1
-mqedge_mqtt_connacks_total{code="151",listener="test"} 1
+mqedge_mqtt_connacks_total{code="135",listener="test"} 1
 # HELP mqedge_tls_handshakes_total TLS handshakes with clients.
 # TYPE mqedge_tls_handshakes_total counter
 mqedge_tls_handshakes_total{listener="test",result="failed"} 1

@@ -31,23 +31,24 @@ const (
 var errNotProxyHeader = errors.New("the peer is in proxy_protocol.trust but does not begin with a PROXY header")
 
 // readProxyHeader reads the header of a trusted peer and takes the addresses
-// from it. It returns what it read beyond the header.
-func (c *conn) readProxyHeader() (unread []byte, err error) {
-	c.tcp.SetReadDeadline(time.Now().Add(c.settings.ProxyTimeout))
-	defer c.tcp.SetReadDeadline(time.Time{})
-	header, unread, err := readHeader(c.tcp)
+// from it. What it read beyond the header is read from the stream again.
+func (c *conn) readProxyHeader(stream *relay.Conn) error {
+	stream.SetReadDeadline(time.Now().Add(c.early.settings.ProxyTimeout))
+	defer stream.SetReadDeadline(time.Time{})
+	header, unread, err := readHeader(stream)
+	stream.Unread(unread)
 	if err == nil {
 		err = c.believe(header)
 	}
 	switch {
 	case err == nil:
-		return unread, nil
+		return nil
 	case isTimeout(err):
-		return nil, &refusal{reason: reasonProxyTimeout, status: 400}
+		return &refusal{reason: reasonProxyTimeout, status: 400}
 	case isGone(err):
-		return nil, &refusal{reason: reasonClientGone, status: 400}
+		return &refusal{reason: reasonClientGone, status: 400}
 	default:
-		return nil, &refusal{reason: reasonProxyInvalid, status: 400, err: err}
+		return &refusal{reason: reasonProxyInvalid, status: 400, err: err}
 	}
 }
 
@@ -60,7 +61,8 @@ func (c *conn) believe(h *proxyproto.Header) error {
 	if !ok {
 		return errors.New("the PROXY header names no TCP addresses")
 	}
-	c.client, c.dialed = addrPort(source), addrPort(destination)
+	client := unmap(source.AddrPort())
+	c.client, c.early.dialled = &client, unmap(destination.AddrPort())
 	return nil
 }
 
@@ -68,28 +70,29 @@ func (c *conn) believe(h *proxyproto.Header) error {
 // does not reach an endpoint. TLS and MQTT see for themselves that it is none
 // of theirs; on the other protocols the first bytes are looked at, so there
 // such a peer has to speak first.
-func (c *conn) refuseProxyHeader() (unread []byte, err error) {
-	s := c.settings
+func (c *conn) refuseProxyHeader(stream *relay.Conn) error {
+	s := c.early.settings
 	if s.TLS != nil || s.Protocol == MQTT {
-		return nil, nil
+		return nil
 	}
 	if s.IdleTimeout > 0 {
-		c.tcp.SetReadDeadline(time.Now().Add(s.IdleTimeout))
-		defer c.tcp.SetReadDeadline(time.Time{})
+		stream.SetReadDeadline(time.Now().Add(s.IdleTimeout))
+		defer stream.SetReadDeadline(time.Time{})
 	}
 	buf := make([]byte, 0, 512)
 	for {
-		n, err := c.tcp.Read(buf[len(buf):cap(buf)])
+		n, err := stream.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
 		switch {
 		case bytes.HasPrefix(buf, []byte(signatureV1)), bytes.HasPrefix(buf, []byte(signatureV2)):
-			return nil, &refusal{reason: reasonProxyUntrusted, status: 400, err: fmt.Errorf("%s is not in proxy_protocol.trust", c.peer.Addr())}
+			return &refusal{reason: reasonProxyUntrusted, status: 400, err: fmt.Errorf("%s is not in proxy_protocol.trust", c.peer.Addr())}
 		case len(buf) > 0 && !strings.HasPrefix(signatureV1, string(buf)) && !strings.HasPrefix(signatureV2, string(buf)):
-			return buf, nil
+			stream.Unread(buf)
+			return nil
 		case isTimeout(err):
-			return nil, &refusal{reason: string(relay.IdleTimeout), status: 400, err: err}
+			return &refusal{reason: string(relay.IdleTimeout), status: 400, err: err}
 		case err != nil:
-			return nil, &refusal{reason: reasonClientGone, status: 400, err: err}
+			return &refusal{reason: reasonClientGone, status: 400, err: err}
 		}
 	}
 }
@@ -148,7 +151,11 @@ func headerSize(b []byte) (int, error) {
 // appendProxyHeader appends the header that tells an endpoint who the client
 // is: source the real client, destination the address it dialled.
 func (c *conn) appendProxyHeader(dst []byte, version byte) ([]byte, error) {
-	source, destination := sameFamily(c.client, c.dialed)
+	dialled := c.early.dialled
+	if !dialled.IsValid() {
+		dialled = unmap(c.early.stream.Local())
+	}
+	source, destination := sameFamily(c.from(), dialled)
 	h := proxyproto.HeaderProxyFromAddrs(version, net.TCPAddrFromAddrPort(source), net.TCPAddrFromAddrPort(destination))
 	if version == 2 && c.tls != nil {
 		tlvs, err := c.tls.tlvs()

@@ -274,7 +274,7 @@ func TestAnUntrustedHeaderIsNeitherHonouredNorPassedOn(t *testing.T) {
 
 func TestAnUntrustedPeerWithoutAHeaderIsServedUnderItsRealAddress(t *testing.T) {
 	eachTransport(t, func(t *testing.T, secure func(*Settings), enter func(*net.TCPConn) stream) {
-		for _, p := range []Protocol{TCP, MQTT, MQTTOverWebSocket} {
+		for _, p := range []Protocol{TCP, MQTT} {
 			e := newEndpoint(t, nil)
 			s := trusting(p)
 			secure(s)

@@ -47,12 +47,12 @@ func TestTheHeaderAndTheConnectAreOneWrite(t *testing.T) {
 				if n := dataSegments(t, server); n != 1 {
 					t.Errorf("the opening came in %d segments", n)
 				}
+				send(t, server, connack)
+				receiveText(t, client, string(connack)) // unread bytes would make the close a reset
 				until(t, "a connection listed with the bytes of its CONNECT", func() bool {
 					got := r.Connections("", 0)
 					return len(got) == 1 && got[0].BytesIn == uint64(len(packet))
 				})
-				send(t, server, connack)
-				receiveText(t, client, string(connack)) // unread bytes would make the close a reset
 				client.Close()
 				receiveEnd(t, server)
 				server.Close()
@@ -90,6 +90,7 @@ func told(t *testing.T, mode tls.ClientAuthType, resume bool, certificates ...tl
 	s.Route.SendProxy = 2
 	s.TLS = serverTLS(t)
 	s.TLS.NextProtos = []string{"mqtt"}
+	s.TLS.SetSessionTicketKeys([][32]byte{{1}})
 	s.TLS.ClientAuth, s.TLS.ClientCAs = mode, roots(t)
 	r := newRig(t, s, e.addr)
 	config := clientTLS(t)
@@ -258,7 +259,7 @@ func TestAHeaderOfBothFamiliesIsIPv6(t *testing.T) {
 			if !ok || h.TransportProtocol != proxyproto.TCPv6 {
 				t.Fatalf("v%d: %+v", version, h)
 			}
-			got := fmt.Sprint(addrPort(source), addrPort(destination))
+			got := fmt.Sprint(unmap(source.AddrPort()), unmap(destination.AddrPort()))
 			if got != "192.0.2.7:4000 [2001:db8::1]:8883" && got != "[2001:db8::1]:8883 192.0.2.7:4000" {
 				t.Errorf("v%d: %s", version, got)
 			}

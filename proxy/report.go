@@ -88,14 +88,14 @@ func (c *conn) snapshot(clientID string) (Connection, bool) {
 		return Connection{}, false
 	}
 	d := Connection{
-		ID: c.id, Peer: c.peer, Client: c.peer, Since: c.accepted, Endpoint: c.endpoint,
+		ID: c.id, Peer: c.peer, Client: c.peer, Since: c.since(), Endpoint: c.lease.Addr(),
 		ClientID: c.connect.ClientID, Username: c.connect.Username,
 		Version: c.connect.Version(), KeepAlive: c.connect.KeepAlive,
 	}
 	if c.pair != nil {
-		d.Client = c.client
+		d.Client = c.from()
 		in, out := c.pair.Bytes()
-		d.BytesIn, d.BytesOut = c.received+in, out
+		d.BytesIn, d.BytesOut = uint64(c.received)+in, uint64(c.answered)+out
 		if c.tls != nil {
 			d.ServerName = c.tls.serverName
 		}
@@ -106,20 +106,23 @@ func (c *conn) snapshot(clientID string) (Connection, bool) {
 // describe fills in what the connection knows of itself.
 func (c *conn) describe(r *accesslog.Record) {
 	r.Time = time.Now()
-	r.SessionTime = r.Time.Sub(c.accepted)
+	r.SessionTime = r.Time.Sub(c.since())
 	r.Listener = c.listener.name
 	r.RemoteAddr = c.peer
-	if c.client != c.peer {
+	if c.client != nil {
 		r.ProxyProtocolAddr = c.client.Addr()
 	}
-	r.Attempts = c.attempts
+	r.Attempts = c.failed
+	if addr := c.lease.Addr(); addr != "" {
+		r.Attempts = append(c.failed, accesslog.Attempt{Addr: addr, ConnectTime: c.connectTime})
+	}
 	if t := c.tls; t != nil {
 		r.TLSProtocol, r.TLSCipher = t.versionName(), t.cipherName()
 		r.ServerName, r.ClientCN = t.serverName, t.clientCN
 	}
 	r.MQTTClientID, r.MQTTUsername = c.connect.ClientID, c.connect.Username
 	r.MQTTVersion, r.MQTTKeepalive = c.connect.Version(), c.connect.KeepAlive
-	r.ConnackCode = c.connack.Code()
+	r.ConnackCode = int(c.connackCode)
 }
 
 // versionName is the TLS version as nginx and OpenSSL write it.

@@ -68,7 +68,7 @@ func prepareRig(t testing.TB, bind string, s *Settings, endpoints ...string) *ri
 
 	r.Listener = NewListener("test", carrier, NewMetrics(func() []*Listener { return []*Listener{r.Listener} }), quiet, s)
 	r.Listener.LogTo(log)
-	r.socket, err = Bind(bind, quiet)
+	r.socket, err = Bind(bind, carrier, quiet)
 	must(t, err)
 	r.socket.Assign(r.Listener)
 	r.addr = r.socket.Addr().String()
@@ -213,4 +213,14 @@ func prefixes(list ...string) []netip.Prefix {
 		out[i] = netip.MustParsePrefix(s)
 	}
 	return out
+}
+
+func newHashPool(endpoints ...string) *balancer.Pool {
+	p := balancer.New("test", balancer.Options{Policy: balancer.Hash})
+	set := make([]balancer.Endpoint, len(endpoints))
+	for i, addr := range endpoints {
+		set[i].Addr = addr
+	}
+	p.Update(set)
+	return p
 }

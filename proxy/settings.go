@@ -14,11 +14,13 @@ type Protocol string
 const (
 	// MQTT streams begin with a CONNECT packet, which is read and checked before an endpoint is picked.
 	MQTT Protocol = "mqtt"
-	// MQTTOverWebSocket streams are passed through from the HTTP upgrade on.
+	// MQTTOverWebSocket streams begin with an HTTP upgrade, which the edge answers; then it is as with MQTT.
 	MQTTOverWebSocket Protocol = "mqtt_ws"
 	// TCP streams are opaque.
 	TCP Protocol = "tcp"
 )
+
+func (p Protocol) isMQTT() bool { return p == MQTT || p == MQTTOverWebSocket }
 
 // Upstream is what a connection needs of a pool of endpoints.
 type Upstream interface {
@@ -32,6 +34,7 @@ type Route struct {
 	TLS            func(serverName string) *tls.Config // nil = plain TCP to endpoints
 	ConnectTimeout time.Duration                       // for the dial, TLS and the first write together
 	Tries          int                                 // different endpoints tried for one connection; 0 = all
+	HashKey        string                              // what the pool keeps together: client_id, username, source_ip, sni; "" = nothing
 }
 
 // Settings are what may change while a listener works. A connection keeps those
@@ -45,12 +48,13 @@ type Settings struct {
 
 	// Trust are the peers that begin with a PROXY header; a header from any
 	// other peer is refused. Nil means that no header is expected: then the
-	// bytes of TCP and MQTTOverWebSocket are not looked at.
+	// bytes of TCP are not looked at.
 	Trust        []netip.Prefix
 	ProxyTimeout time.Duration // to the whole header
 
 	ConnectTimeout time.Duration // MQTT: to the whole CONNECT packet
-	MaxConnectSize int           // MQTT: bytes of the CONNECT packet
+	MaxConnectSize int           // MQTT: bytes of the CONNECT packet, and of CONNACK
+	OneEndpoint    bool          // MQTT: no endpoint is tried after one that may have seen CONNECT
 	IdleTimeout    time.Duration // without bytes; for MQTT only when the client's keep alive is 0
 
 	Allow, Deny         []netip.Prefix // of clients; Deny wins, an empty Allow means all

@@ -107,7 +107,7 @@ func TestFiveHundredMixedConnectionsLeaveNothingBehind(t *testing.T) {
 				r.Connections("", 3)
 			}
 			for _, c := range rigs[2].conns.all() { // these have no client id
-				if time.Since(c.accepted) > 100*time.Millisecond {
+				if time.Since(c.since()) > 100*time.Millisecond {
 					c.close(reasonKicked)
 				}
 			}

@@ -11,27 +11,34 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/mqedge/mqedge/proxy/relay"
 )
 
 // Socket is a bound address. It outlives reloads: a new configuration assigns
 // it to a listener again without a moment at which connections are refused.
 type Socket struct {
-	ln     *net.TCPListener
-	owner  atomic.Pointer[Listener]
-	log    *slog.Logger
-	closed chan struct{}
-	once   sync.Once
+	addr     net.Addr
+	acceptor *relay.Acceptor
+	owner    atomic.Pointer[Listener]
+	log      *slog.Logger
+	closing  sync.Once
 }
 
 // Bind opens addr, host:port, for listening. The kernel queues connections from
 // now on; they are taken once [Socket.Serve] runs. The backlog is what the host
-// allows (net.core.somaxconn).
-func Bind(addr string, log *slog.Logger) (*Socket, error) {
+// allows (net.core.somaxconn). Its listeners must have the same relay.
+func Bind(addr string, r *relay.Relay, log *slog.Logger) (*Socket, error) {
 	ln, err := Listen(addr)
 	if err != nil {
 		return nil, err
 	}
-	return &Socket{ln: ln, log: log, closed: make(chan struct{})}, nil
+	bound := ln.Addr()
+	a, err := r.Acceptor(ln)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s: %w", addr, err)
+	}
+	return &Socket{addr: bound, acceptor: a, log: log}, nil
 }
 
 // Listen opens addr, host:port. Its errors say what the operator can do.
@@ -39,7 +46,7 @@ func Bind(addr string, log *slog.Logger) (*Socket, error) {
 // TCP keep-alive probes are off: devices pay for every packet, and MQTT's own
 // keep alive or the idle timeout finds those that are gone.
 func Listen(addr string) (*net.TCPListener, error) {
-	lc := net.ListenConfig{KeepAlive: -1}
+	lc := net.ListenConfig{KeepAlive: -1, Control: noDelay}
 	lc.SetMultipathTCP(false) // an MPTCP socket costs more per byte, and clients that speak it are rare
 	network := "tcp"
 	if ap, err := netip.ParseAddrPort(addr); err == nil && ap.Addr().Is4() {
@@ -50,6 +57,17 @@ func Listen(addr string) (*net.TCPListener, error) {
 		return nil, bindError(addr, err)
 	}
 	return ln.(*net.TCPListener), nil
+}
+
+// noDelay makes all connections of the socket send at once, as Go's do; they
+// inherit it.
+func noDelay(_, _ string, c syscall.RawConn) (err error) {
+	if cerr := c.Control(func(fd uintptr) {
+		err = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
+	}); cerr != nil {
+		return cerr
+	}
+	return err
 }
 
 // bindError says what the operator can do about it.
@@ -75,33 +93,33 @@ func bindError(addr string, err error) error {
 }
 
 // Addr is the address bound, with the port that was chosen for port 0.
-func (s *Socket) Addr() net.Addr { return s.ln.Addr() }
+func (s *Socket) Addr() net.Addr { return s.addr }
 
 // Assign makes l the listener that gets the connections from now on.
 func (s *Socket) Assign(l *Listener) { s.owner.Store(l) }
 
-// Close stops accepting. Connections that the kernel still queues are reset.
-func (s *Socket) Close() {
-	s.once.Do(func() {
-		close(s.closed)
-		s.ln.Close()
-	})
-}
+// Close stops accepting. Connections that the kernel still queues are reset, at
+// the latest when Serve returns.
+func (s *Socket) Close() { s.closing.Do(s.acceptor.Close) }
 
-// Serve accepts until [Socket.Close]. A listener must be assigned before.
+// Serve accepts until [Socket.Close]. A listener must be assigned before, and
+// the relay must be running.
+func (s *Socket) Serve() { s.acceptor.Run(s.accept) }
+
+// accept is the work of Serve.
 //
 // When the process is out of files (EMFILE) the connections wait in the
-// kernel's queue; Serve looks again after a pause that grows to a quarter of a
+// kernel's queue; it looks again after a pause that grows to a quarter of a
 // second.
-func (s *Socket) Serve() {
+func (s *Socket) accept() {
 	const firstPause, longestPause, logEvery = 5 * time.Millisecond, 250 * time.Millisecond, 10 * time.Second
 	pause := firstPause
 	var logged time.Time
 	for {
-		tcp, err := s.ln.AcceptTCP()
+		conn, err := s.acceptor.Accept()
 		if err == nil {
 			pause = firstPause
-			s.owner.Load().accept(tcp)
+			s.owner.Load().accept(conn)
 			continue
 		}
 		if errors.Is(err, net.ErrClosed) {
@@ -119,11 +137,7 @@ func (s *Socket) Serve() {
 			}
 			s.log.Error("cannot accept connections; they wait in the kernel's queue", "address", s.Addr(), "error", err, "remedy", remedy)
 		}
-		select {
-		case <-s.closed:
-			return
-		case <-time.After(pause):
-		}
+		s.acceptor.Pause(pause)
 		pause = min(2*pause, longestPause)
 	}
 }

@@ -53,34 +53,6 @@ func TestAnEndpointMaySpeakFirst(t *testing.T) {
 	})
 }
 
-func TestMQTTOverWebSocketIsPassedThrough(t *testing.T) {
-	eachTransport(t, func(t *testing.T, secure func(*Settings), enter func(*net.TCPConn) stream) {
-		e := newEndpoint(t, nil)
-		s := settings(MQTTOverWebSocket)
-		s.Route.SendProxy = 2
-		secure(s)
-		r := newRig(t, s, e.addr)
-		client := enter(r.dial(t))
-		server := e.next(t)
-		h, rest := receiveHeader(t, server)
-		wantAddresses(t, h, 2, client.LocalAddr().String(), r.addr)
-		upgrade := "GET /mqtt HTTP/1.1\r\nHost: edge.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
-		send(t, client, []byte(upgrade))
-		receiveText(t, rest, upgrade)
-		send(t, server, []byte("HTTP/1.1 101 Switching Protocols\r\n\r\n"))
-		receiveText(t, client, "HTTP/1.1 101 Switching Protocols\r\n\r\n")
-		frame := append([]byte{0x82, 0x7e}, connect("in-a-frame", 0)...)
-		send(t, client, frame)
-		receiveText(t, rest, string(frame))
-		client.Close()
-		receiveEnd(t, server)
-		server.Close()
-		if l := r.wantClosed(t, "client_closed"); l.ClientID != "" || l.Connack != nil {
-			t.Errorf("access log: %+v", l)
-		}
-	})
-}
-
 func TestAResetOfTheEndpointIsAnOutcomeOfItsOwn(t *testing.T) {
 	e := newEndpoint(t, nil)
 	r := newRig(t, settings(TCP), e.addr)

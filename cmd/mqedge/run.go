@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -49,11 +48,8 @@ func run(file string) error {
 
 	loops := runtime.GOMAXPROCS(0)
 	runtime.GOMAXPROCS(loops + 2) // a busy loop keeps its processor; the rest of the program needs some too
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(50) // half the slack, at little cost: relaying allocates nothing
-	}
 	e := edge.New(edge.Options{
-		Version: version(), Loops: loops,
+		Version: version(), Loops: loops, PaceGC: os.Getenv("GOGC") == "",
 		Load: func() (*configs.Config, configs.Problems) { return configs.Load(file) },
 	})
 	if err := e.Start(); err != nil {

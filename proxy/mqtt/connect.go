@@ -1,7 +1,6 @@
 package mqtt
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -41,9 +40,9 @@ func (c *Connect) Version() string {
 
 var (
 	// ErrIncomplete says that the packet goes on after the bytes given.
-	ErrIncomplete = errors.New("the CONNECT packet is not complete yet")
+	ErrIncomplete = errors.New("the packet is not complete yet")
 	// ErrTooLarge says that the packet announces more than the allowed size.
-	ErrTooLarge = errors.New("the CONNECT packet is larger than allowed")
+	ErrTooLarge = errors.New("the packet is larger than allowed")
 	// ErrNotConnect says that the bytes do not begin with an MQTT CONNECT.
 	ErrNotConnect = errors.New("the first packet is not CONNECT")
 	// ErrMalformed says that a CONNECT packet breaks the specification.
@@ -96,33 +95,13 @@ func ParseConnect(b []byte, max int) (Connect, int, error) {
 // came behind it. The memory it takes grows with what has arrived, not with
 // what the packet announces.
 func ReadConnect(r io.Reader, max int) (Connect, []byte, error) {
-	buf := make([]byte, 0, min(512, max))
-	for {
-		n, err := r.Read(buf[len(buf):cap(buf)])
-		buf = buf[:len(buf)+n]
-		if n > 0 {
-			c, _, perr := ParseConnect(buf, max)
-			if perr != ErrIncomplete {
-				return c, buf, perr
-			}
-			if len(buf) == cap(buf) {
-				buf = append(buf, 0)[:len(buf)]
-			}
-		}
-		if err == io.EOF && len(buf) > 0 {
-			err = io.ErrUnexpectedEOF
-		}
-		if err != nil {
-			return Connect{}, buf, err
-		}
-	}
+	var c Connect
+	b, err := readFirst(r, func(b []byte) (err error) {
+		c, _, err = ParseConnect(b, max)
+		return err
+	})
+	return c, b, err
 }
-
-// errShort says that a field reaches beyond the bytes at hand.
-var errShort = errors.New("short")
-
-// reader takes fields off the front of b.
-type reader struct{ b []byte }
 
 // connect reads the variable header and payload (MQTT 5.0 section 3.1.2, 3.1.3).
 func (r *reader) connect() (Connect, error) {
@@ -205,70 +184,6 @@ func (r *reader) connect() (Connect, error) {
 	}
 	c.ClientID, c.Username = string(id), string(user)
 	return c, nil
-}
-
-func (r *reader) byte() (byte, error) {
-	if len(r.b) < 1 {
-		return 0, errShort
-	}
-	v := r.b[0]
-	r.b = r.b[1:]
-	return v, nil
-}
-
-func (r *reader) uint16() (uint16, error) {
-	if len(r.b) < 2 {
-		return 0, errShort
-	}
-	v := binary.BigEndian.Uint16(r.b)
-	r.b = r.b[2:]
-	return v, nil
-}
-
-// bytes reads two bytes of length and that many bytes (MQTT 5.0 section 1.5.4, 1.5.6).
-func (r *reader) bytes() ([]byte, error) {
-	n, err := r.uint16()
-	if err != nil {
-		return nil, err
-	}
-	return r.take(int(n))
-}
-
-func (r *reader) take(n int) ([]byte, error) {
-	if len(r.b) < n {
-		return nil, errShort
-	}
-	v := r.b[:n:n]
-	r.b = r.b[n:]
-	return v, nil
-}
-
-func (r *reader) skipProperties() error {
-	length, n, err := varint(r.b)
-	if err == ErrIncomplete {
-		return errShort
-	}
-	if err != nil {
-		return err
-	}
-	r.b = r.b[n:]
-	_, err = r.take(length)
-	return err
-}
-
-// varint reads a variable byte integer (MQTT 5.0 section 1.5.5) of at most four
-// bytes.
-func varint(b []byte) (value, n int, err error) {
-	for i := range 4 {
-		if i == len(b) {
-			return 0, 0, ErrIncomplete
-		}
-		value |= int(b[i]&0x7f) << (7 * i)
-		if b[i] < 0x80 {
-			return value, i + 1, nil
-		}
-	}
-	return 0, 0, fmt.Errorf("%w: a length of more than four bytes", ErrMalformed)
 }
 
 // guess names what a stream that is not MQTT looks like, for the operator who

@@ -144,38 +144,6 @@ func TestReadConnectTakesMemoryOnlyForWhatArrived(t *testing.T) {
 	}
 }
 
-func TestTheConnackCodeIsFoundHoweverItIsCut(t *testing.T) {
-	for _, tt := range []struct {
-		in   string
-		want int
-	}{
-		{"\x20\x02\x00\x00", 0},
-		{"\x20\x02\x01\x05\x30\x00", 5},
-		{"\x20\x13\x00\x87\x10", 0x87},
-		{"\x20\x93\x01\x00\x9c", 0x9c},
-		{"\xf0\x02\x18\x00", -1}, // AUTH comes first
-		{"\x20\x01\x00", -1},
-		{"\x20\xff\xff\xff\xff\xff", -1},
-	} {
-		var whole Connack
-		if !whole.Observe([]byte(tt.in)) || whole.Code() != tt.want {
-			t.Errorf("%q: %d, want %d", tt.in, whole.Code(), tt.want)
-		}
-		var pieces Connack
-		for i := range tt.in {
-			if pieces.Observe([]byte(tt.in[i : i+1])) {
-				break
-			}
-		}
-		if pieces.Code() != tt.want {
-			t.Errorf("%q in pieces: %d, want %d", tt.in, pieces.Code(), tt.want)
-		}
-	}
-	if (&Connack{}).Code() != -1 {
-		t.Error("a code before any byte")
-	}
-}
-
 func FuzzParseConnect(f *testing.F) {
 	f.Add(packet(0x10, str("MQTT"), "\x04\xf6\x00\x0a", str("dev"), str("will/t"), str("gone"), str("me"), str("secret")))
 	f.Add(packet(0x10, str("MQTT"), "\x05\xc6\x00\x1e", "\x00", str("dev"), "\x02\x01\x01", str("w"), str(""), str("me"), str("x")))
@@ -204,7 +172,5 @@ func FuzzParseConnect(f *testing.F) {
 		if (err == nil) != (verdict == nil) {
 			t.Fatalf("whole: %v, in pieces: %v", err, verdict)
 		}
-		var ack Connack
-		ack.Observe(b)
 	})
 }

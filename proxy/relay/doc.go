@@ -1,18 +1,24 @@
 // Package relay moves bytes both ways between a client and the endpoint that
 // was picked for it, at the least cost, and accounts for them.
 //
-// The caller finishes handshakes and headers with blocking code of its own and
-// then hands both connections over with [Relay.Add]. From there the relay owns
-// them: it copies in both directions, passes half-closes on, watches the idle
-// time, closes both ends, and reports once through the done callback.
+// A connection comes from [Acceptor.Accept] and is given to [Relay.Go] with the
+// caller's code for its beginning: PROXY header, [Relay.Handshake], first packet,
+// [Conn.Dial]. That is blocking code that reads top to bottom. Then both
+// connections are handed over with [Relay.Add]. From there the relay owns them:
+// it copies in both directions, passes half-closes on, watches the idle time,
+// closes both ends, and reports once through the done callback.
 //
-// There are two implementations behind it. On Linux a few event loops carry the
-// pairs, each with its own epoll instance and one set of
-// buffers, so that an idle pair costs neither a goroutine nor a buffer (loop,
-// loopPair). Elsewhere, and where no loops are asked for, each direction has a
-// goroutine that borrows a buffer only while there are bytes to carry
-// (portablePair). Both feed crypto/tls from bytes at hand and let it stop in
-// the middle of a record when they are used up.
+// There are two implementations behind it. On Linux a few event loops do all of
+// it, each with its own epoll instance and one set of buffers. A beginning is a
+// strand, a coroutine that the loop continues when its socket is ready; a pair
+// (loopPair) costs neither a goroutine nor a buffer while it is idle. Elsewhere,
+// and where no loops are asked for, a beginning has a goroutine and each
+// direction of a pair another, which borrows a buffer only while there are bytes
+// to carry (portablePair).
+//
+// crypto/tls makes the handshakes. In TLS 1.3 with clients, in a loop, package
+// record has the records afterwards; everywhere else crypto/tls is fed from bytes
+// at hand and stops in the middle of a record when they are used up.
 //
 // The package knows TCP and TLS. It knows nothing of MQTT, of pools or of
 // configuration.

@@ -8,6 +8,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/mqedge/mqedge/proxy/relay/record"
 	"golang.org/x/sys/unix"
 )
 
@@ -23,14 +24,24 @@ type loop struct {
 	pairs []*loopPair // by slot; nil where free
 	free  []int32     // slots
 	again []*loopPair // have more to read than one turn gives them
+
+	strands     []*strand    // unemployed
+	runnable    []*strand    // to be continued
+	running     atomic.Int32 // strands at work, or on their way
+	deadlines   wheel[*strand]
+	sockets     []*socket // of strands, by slot
+	freeSockets []int32
+
 	over  []*loopPair // due by the wheel
 	pipes []*pipe     // empty, to be borrowed
-	wheel wheel
+	swept int         // slot that was looked at last
+	wheel wheel[*loopPair]
 	now   int64 // tick
 
 	in     []byte // what a read takes
-	plain  []byte // what crypto/tls makes of it
-	staged []byte // what crypto/tls wants to send
+	plain  []byte // what TLS makes of it
+	staged []byte // what TLS wants to send
+	work   record.Work
 
 	mu       sync.Mutex
 	inbox    []message
@@ -42,12 +53,6 @@ type loop struct {
 	workingSince atomic.Int64 // nanoseconds since relay.began; 0 while waiting
 }
 
-// message is what others want of a loop.
-type message struct {
-	pair  *loopPair
-	close bool // else: carry it
-}
-
 const (
 	// readMost is the most that one read takes: large, since bulk costs by the
 	// system call, and shared by all pairs of a loop.
@@ -56,6 +61,8 @@ const (
 	// full and its writes are taken: a peer that stops reading then leaves so
 	// much behind.
 	readLeast = 16 << 10
+	// gradeMost makes reads of readMost.
+	gradeMost = 4
 	// turnShare bounds what one pair may read before others have their turn.
 	turnShare = 512 << 10
 
@@ -95,49 +102,24 @@ func openLoop(r *Relay) (*loop, error) {
 	}
 	return &loop{
 		relay: r, epoll: ep, wakes: wakes,
-		in: make([]byte, readMost), plain: make([]byte, readMost), staged: make([]byte, 0, readLeast),
+		in: make([]byte, readMost), plain: make([]byte, readMost+record.MaxRecord), staged: make([]byte, 0, readLeast),
 	}, nil
 }
 
-// wakeSlot marks events of the eventfd.
-const wakeSlot = -1
+const (
+	wakeSlot    = -1 // marks events of the eventfd
+	socketEvent = 2  // marks those of a socket that is not of a pair
+)
 
 func (l *loop) close() {
 	for _, p := range l.pipes {
 		p.close()
 	}
+	for _, st := range l.strands {
+		st.stop()
+	}
 	unix.Close(l.epoll)
 	unix.Close(l.wakes)
-}
-
-// post hands a message over and wakes the loop if it sleeps. A pair that is to
-// be carried belongs to the loop from then on: nobody's Close gets there before
-// the pair does.
-func (l *loop) post(m message) {
-	l.mu.Lock()
-	if !m.close {
-		m.pair.loop.Store(l)
-	}
-	l.inbox = append(l.inbox, m)
-	wake := l.asleep
-	l.asleep = false
-	l.mu.Unlock()
-	if wake {
-		l.wake()
-	}
-}
-
-func (l *loop) wake() {
-	one := uint64(1)
-	unix.Write(l.wakes, (*[8]byte)(unsafe.Pointer(&one))[:])
-}
-
-// stop makes run return. No pair may be left.
-func (l *loop) stop() {
-	l.mu.Lock()
-	l.stopping = true
-	l.mu.Unlock()
-	l.wake()
 }
 
 func (l *loop) run() {
@@ -171,9 +153,13 @@ func (l *loop) run() {
 			return
 		}
 		l.continueReads()
+		l.runStrands()
 		if l.now > lastTick {
 			l.wheel.advance(l.now)
 			l.endOverdue()
+			l.deadlines.advance(l.now)
+			l.sweep()
+			l.dismiss()
 			l.load.Store(int32(l.busy * 1000 / (time.Duration(l.now-lastTick) * tick)))
 			l.busy, lastTick = 0, l.now
 			l.share()
@@ -184,24 +170,16 @@ func (l *loop) run() {
 // nextWait says how long to wait, and whether in the way that hides it from the
 // scheduler.
 func (l *loop) nextWait(quiet int) (timeout time.Duration, short bool) {
-	if len(l.again) > 0 {
+	if len(l.again) > 0 || len(l.runnable) > 0 {
 		return 0, true
 	}
 	if quiet < quietTurns {
 		return shortWait, true
 	}
-	if len(l.pairs) == len(l.free) {
+	if len(l.pairs) == len(l.free) && l.running.Load() == 0 && len(l.strands) == 0 {
 		return -1, false
 	}
-	return time.Until(l.relay.began.Add(time.Duration(l.now+1) * tick)), false
-}
-
-// lieDown announces that the loop is about to wait, unless there is a message.
-func (l *loop) lieDown() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.asleep = len(l.inbox) == 0 && !l.stopping
-	return l.asleep
+	return max(time.Until(l.relay.began.Add(time.Duration(l.now+1)*tick)), 0), false // negative would be for ever
 }
 
 func (l *loop) wait(events []unix.EpollEvent, timeout time.Duration, short bool) int {
@@ -230,6 +208,12 @@ func (l *loop) handle(ev *unix.EpollEvent) {
 		unix.Read(l.wakes, b[:])
 		return
 	}
+	if ev.Pad == socketEvent {
+		if s := l.sockets[ev.Fd]; s != nil {
+			s.heard(ev.Events)
+		}
+		return
+	}
 	p := l.pairs[ev.Fd]
 	if p == nil {
 		return // it ended earlier in this turn
@@ -245,27 +229,6 @@ func (l *loop) handle(ev *unix.EpollEvent) {
 		p.flush(s)
 	}
 	p.serve()
-}
-
-// readInbox takes the messages; it reports whether the loop is to end.
-func (l *loop) readInbox() (end bool) {
-	l.mu.Lock()
-	l.asleep = false
-	messages := l.inbox
-	l.inbox = nil
-	end = l.stopping
-	l.mu.Unlock()
-	for _, m := range messages {
-		switch {
-		case !m.close:
-			l.carry(m.pair)
-		case m.pair.loop.Load() != l:
-			m.pair.loop.Load().post(m) // it was handed over meanwhile
-		case !m.pair.gone:
-			m.pair.abort()
-		}
-	}
-	return end
 }
 
 // share hands pairs over to a loop that has much less to do, when this one is
@@ -294,7 +257,7 @@ func (l *loop) handOver(p *loopPair, to *loop) {
 	for i := range p.sides {
 		unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, int(p.sides[i].fd), nil)
 	}
-	l.wheel.take(&p.timer)
+	l.wheel.take(p)
 	l.pairs[p.slot] = nil
 	l.free = append(l.free, p.slot)
 	to.post(message{pair: p})
@@ -339,14 +302,18 @@ func (l *loop) carry(p *loopPair) {
 	}
 	for i := range p.sides {
 		s := &p.sides[i]
-		if !p.begun {
+		op := unix.EPOLL_CTL_ADD
+		if p.leftOver != nil {
 			s.last = int32(l.now)
+			if p.leftOver[i].heard {
+				op = unix.EPOLL_CTL_MOD
+			}
 		}
 		s.readable = true // an edge before this moment was not seen
 		if s.tls != nil {
-			s.conn.staged = &l.staged
+			s.tls.moveTo(l)
 		}
-		err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, int(s.fd), &unix.EpollEvent{
+		err := unix.EpollCtl(l.epoll, op, int(s.fd), &unix.EpollEvent{
 			Events: unix.EPOLLIN | unix.EPOLLPRI | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET&0xffffffff,
 			Fd:     p.slot, Pad: int32(i),
 		})
@@ -357,12 +324,12 @@ func (l *loop) carry(p *loopPair) {
 		}
 	}
 	if due := p.due(int64(p.sides[client].last), int64(p.sides[upstream].last), int64(p.linger)); due > 0 {
-		l.wheel.put(&p.timer, due)
+		l.wheel.put(p, due)
 	}
-	if !p.begun {
-		p.begun = true
+	if rest := p.leftOver; rest != nil {
+		p.leftOver = nil
 		for i := range p.sides {
-			p.takeLeftOver(i)
+			p.takeLeftOver(i, rest[i])
 		}
 	}
 	p.serve()

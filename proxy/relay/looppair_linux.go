@@ -16,28 +16,28 @@ const (
 )
 
 // loopPair is a pair in a loop. Fields beyond the ledger belong to the loop's
-// goroutine once it carries the pair.
+// goroutine once it carries the pair. There is one for each connection, so the
+// fields are ordered for size.
 type loopPair struct {
 	ledger
-	loop  atomic.Pointer[loop]
-	slot  int32
-	sides [2]side
+	sides    [2]side
+	onWheel  timer[*loopPair]
+	loop     atomic.Pointer[loop]
+	leftOver *[2]leftOver // nil once the loop has taken it
 
-	linger   int32 // tick; 0 while both directions are open
-	begun    bool  // what came before the loop has been taken
-	observed bool
-	queued   bool // in loop.again
-	gone     bool // closed, and done was called
+	slot   int32
+	linger int32 // tick; 0 while both directions are open
+	queued bool  // in loop.again
+	gone   bool  // closed, and done was called
 }
 
-// side is one socket of a pair. There are two for each connection: what is
-// needed only while bytes move is behind backlog.
+// side is one socket of a pair.
 type side struct {
-	end
+	tls     *tlsSide // nil for plain TCP
 	backlog *backlog // nil while the socket takes everything
 	fd      int32
 	last    int32 // tick at which bytes last came
-	size    int32 // of the next read
+	grade   uint8 // of the next read, which takes readLeast << grade
 	fulls   uint8 // reads of the largest size in a row, up to spliceAfter
 
 	readable bool // a read may bring something
@@ -48,69 +48,19 @@ type side struct {
 	broken   bool // a write failed: what the other side sends is dropped
 }
 
+// leftOver is what one side had sent before the pair was given to the relay.
+type leftOver struct {
+	plain []byte // what TLS made of it
+	err   error  // what follows plain
+	bytes []byte // from the socket; they come after plain
+	heard bool   // the loop hears of the socket already
+}
+
 func sideBroke(i int) Reason {
 	if i == client {
 		return ClientReset
 	}
 	return UpstreamReset
-}
-
-func (r *Relay) addToLoop(c, u end, o Options, done func(Result)) (Pair, error) {
-	cfd, err := detach(c.conn)
-	if err != nil {
-		return nil, err
-	}
-	ufd, err := detach(u.conn)
-	if err != nil {
-		unix.Close(cfd)
-		return nil, err
-	}
-	p := &loopPair{}
-	p.ledger = newLedger(o, done, p)
-	p.sides = [2]side{{end: c, fd: int32(cfd), size: readLeast}, {end: u, fd: int32(ufd), size: readLeast}}
-	for _, e := range []end{c, u} {
-		e.conn.tcp.Close() // the descriptor that Go's netpoller knows; the socket lives on in the other
-		e.conn.relayed, e.conn.tcp, e.conn.raw = true, nil, nil
-	}
-	r.live.Add(1)
-	r.pairs.Add(1)
-	r.choose().post(message{pair: p})
-	return p, nil
-}
-
-// detach returns a second descriptor of the socket.
-func detach(c *Conn) (fd int, err error) {
-	cerr := c.raw.Control(func(old uintptr) {
-		fd, err = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0)
-	})
-	if cerr != nil {
-		return -1, cerr
-	}
-	if err != nil {
-		return -1, os.NewSyscallError("dup", err)
-	}
-	return fd, nil
-}
-
-// busyLoad is the share of its time, in thousandths, from which a loop is given
-// no more pairs while another has less to do.
-const busyLoad = 600
-
-// choose fills one loop after the other: small messages cost mostly the waking
-// up, and one loop that is awake anyway carries them for less than two that
-// sleep in between.
-func (r *Relay) choose() *loop {
-	least := r.loops[0]
-	for _, l := range r.loops {
-		load := l.load.Load()
-		if load < busyLoad {
-			return l
-		}
-		if load < least.load.Load() {
-			least = l
-		}
-	}
-	return least
 }
 
 // Close implements Pair.
@@ -122,7 +72,9 @@ func (p *loopPair) Close(why Reason) {
 // at is the loop that carries the pair, for the code that runs in it.
 func (p *loopPair) at() *loop { return p.loop.Load() }
 
-// check implements checker.
+func (p *loopPair) timer() *timer[*loopPair] { return &p.onWheel }
+
+// check implements timed.
 func (p *loopPair) check(now int64) (again int64) {
 	due := p.due(int64(p.sides[client].last), int64(p.sides[upstream].last), int64(p.linger))
 	if due != 0 && now >= due {
@@ -155,7 +107,7 @@ func (p *loopPair) pump(i int) {
 			share -= n
 			continue
 		}
-		n, err := rawRead(int(src.fd), p.at().in[:src.size])
+		n, err := rawRead(int(src.fd), p.at().in[:readLeast<<src.grade])
 		switch {
 		case err == unix.EINTR:
 			continue
@@ -170,7 +122,7 @@ func (p *loopPair) pump(i int) {
 			return
 		}
 		share -= n
-		full := n == int(src.size)
+		full := n == readLeast<<src.grade
 		if !full && !src.readOn {
 			// All there was: the next edge says when there is more (epoll(7)).
 			src.readable = false
@@ -178,11 +130,11 @@ func (p *loopPair) pump(i int) {
 		p.take(i, p.at().in[:n], nil)
 		switch {
 		case dst.blocked():
-			src.size, src.fulls = readLeast, 0
+			src.grade, src.fulls = 0, 0
 		case !full:
 			src.fulls = 0
-		case src.size < readMost:
-			src.size *= 2
+		case src.grade < gradeMost:
+			src.grade++
 		case src.fulls < spliceAfter:
 			src.fulls++
 		}
@@ -190,15 +142,12 @@ func (p *loopPair) pump(i int) {
 }
 
 // takeLeftOver forwards what was received before the loop had the pair.
-func (p *loopPair) takeLeftOver(i int) {
-	c := p.sides[i].conn
-	rest := c.unread
-	c.unread = nil
-	if p.sides[i].tls == nil {
-		p.sides[i].conn = nil // only crypto/tls has use for it
+func (p *loopPair) takeLeftOver(i int, rest leftOver) {
+	if len(rest.plain) > 0 {
+		p.forward(i, rest.plain)
 	}
-	if len(rest) > 0 || p.sides[i].tls != nil {
-		p.take(i, rest, nil)
+	if rest.err != nil || len(rest.bytes) > 0 || p.sides[i].tls != nil {
+		p.take(i, rest.bytes, rest.err)
 	}
 }
 
@@ -207,7 +156,7 @@ func (p *loopPair) takeLeftOver(i int) {
 func (p *loopPair) take(i int, b []byte, end error) {
 	src := &p.sides[i]
 	if src.tls != nil {
-		end = p.decrypt(src, i, b, end)
+		end = p.open(src, i, b, end)
 	} else if len(b) > 0 {
 		p.forward(i, b)
 	}
@@ -229,37 +178,12 @@ func closedBy(i int) Reason {
 	return UpstreamClosed
 }
 
-// decrypt forwards what crypto/tls makes of b, in as few writes as it can.
-func (p *loopPair) decrypt(src *side, i int, b []byte, end error) error {
-	c := src.conn
-	c.unread, c.end = b, end
-	plain, n := p.at().plain, 0
-	for {
-		m, err := src.tls.Read(plain[n:])
-		n += m
-		if len(p.at().staged) > 0 { // an answer to the peer, say to its KeyUpdate
-			p.send(src, 0)
-		}
-		if n > 0 && (err != nil || len(plain)-n < 16<<10) {
-			p.forward(i, plain[:n])
-			n = 0
-		}
-		switch {
-		case err == errNoData:
-			c.unread = nil // a slice of the loop's buffer
-			return nil
-		case err != nil:
-			return streamEnd(err)
-		}
-	}
-}
-
 // forward sends payload of side i to the other side.
 func (p *loopPair) forward(i int, b []byte) {
 	dst := &p.sides[1-i]
 	size := uint64(len(b))
-	if o := p.options.observe; i == upstream && o != nil && !p.observed {
-		p.observed = o(b)
+	if o := p.options.observe; i == upstream && o != nil && o(b) {
+		p.options.observe = nil
 	}
 	p.countReceived(i, size)
 	if dst.broken || dst.shut {
@@ -269,7 +193,7 @@ func (p *loopPair) forward(i int, b []byte) {
 		p.write(dst, b, size)
 		return
 	}
-	if _, err := dst.tls.Write(b); err != nil {
+	if err := dst.tls.seal(p.at(), b); err != nil {
 		p.writeFailed(dst, err)
 		return
 	}
@@ -302,7 +226,7 @@ func (p *loopPair) lingerFor(span int32) {
 	}
 	if until := int32(p.at().now) + span; p.linger == 0 || until < p.linger {
 		p.linger = until
-		p.at().wheel.put(&p.timer, int64(until))
+		p.at().wheel.put(p, int64(until))
 	}
 }
 
@@ -312,29 +236,31 @@ func (p *loopPair) settle() {
 	if p.gone {
 		return
 	}
+	last := p.sides[client].over && p.sides[upstream].over
 	for i := range p.sides {
 		src, dst := &p.sides[i], &p.sides[1-i]
 		if src.over && !dst.shut {
-			p.closeWrite(dst)
+			p.closeWrite(dst, last)
 		}
 	}
-	c, u := &p.sides[client], &p.sides[upstream]
-	if c.over && u.over && c.shut && u.shut {
+	if last && p.sides[client].shut && p.sides[upstream].shut {
 		p.finish()
 	}
 }
 
 // closeWrite sends close_notify where there is TLS (RFC 8446 section 6.1), and
-// FIN once everything else is sent.
-func (p *loopPair) closeWrite(s *side) {
+// FIN once everything else is sent; the last one is sent by close.
+func (p *loopPair) closeWrite(s *side, last bool) {
 	if s.tls != nil && !s.notified {
 		s.notified = true
-		s.tls.CloseWrite()
+		s.tls.closeNotify(p.at())
 		p.send(s, 0)
 	}
 	if !s.blocked() && !s.shut {
 		s.shut = true
-		unix.Shutdown(int(s.fd), unix.SHUT_WR)
+		if !last {
+			rawShutdown(int(s.fd))
+		}
 	}
 }
 
@@ -342,6 +268,11 @@ func (p *loopPair) closeWrite(s *side) {
 func (p *loopPair) abort() {
 	p.sides[client].over, p.sides[upstream].over = true, true
 	p.lingerFor(int32(ticks(abortGrace)))
+	for i := range p.sides { // FIN first: with bytes unread, close alone would send RST
+		if !p.sides[i].shut {
+			p.closeWrite(&p.sides[i], false)
+		}
+	}
 	p.settle()
 }
 
@@ -349,7 +280,7 @@ func (p *loopPair) abort() {
 func (p *loopPair) finish() {
 	p.gone = true
 	l := p.loop.Load()
-	l.wheel.remove(&p.timer)
+	l.wheel.remove(p)
 	for i := range p.sides {
 		s := &p.sides[i]
 		if b := s.backlog; b != nil {
@@ -360,7 +291,7 @@ func (p *loopPair) finish() {
 			}
 			p.settleDebt(s, left)
 		}
-		unix.Close(int(s.fd)) // which takes it out of epoll
+		rawClose(int(s.fd)) // which takes it out of epoll
 	}
 	l.pairs[p.slot] = nil
 	l.free = append(l.free, p.slot)

@@ -2,18 +2,56 @@
 
 package relay
 
+import (
+	"errors"
+	"net/netip"
+	"syscall"
+	"time"
+)
+
 // loop is the event loop that only Linux has.
 type loop struct{}
 
-func (*loop) run()   {}
-func (*loop) stop()  {}
-func (*loop) close() {}
+func (*loop) run()         {}
+func (*loop) stop()        {}
+func (*loop) close()       {}
+func (*loop) post(message) {}
+
+type message struct {
+	conn  *Conn
+	run   func()
+	abort bool
+}
 
 func (*Relay) openLoops(int) error { return nil }
 
 func (r *Relay) addToLoop(c, u end, o Options, done func(Result)) (Pair, error) {
 	return r.addPortable(c, u, o, done), nil
 }
+
+func (*Relay) listenInLoop(syscall.RawConn) (*Conn, error) { return nil, errors.ErrUnsupported }
+func (*Relay) acceptInLoop(*Conn) (*Conn, error)           { return nil, errors.ErrUnsupported }
+func (*socket) pause(time.Duration)                        {}
+
+// socket is what a Conn of a loop has.
+type socket struct {
+	loop            *loop
+	fd              int
+	peer            netip.AddrPort
+	readBy, writeBy int64
+}
+
+func (*socket) read([]byte) (int, error)                { return 0, errors.ErrUnsupported }
+func (*socket) write([]byte) (int, error)               { return 0, errors.ErrUnsupported }
+func (*socket) ahead() ([]byte, error)                  { return nil, errors.ErrUnsupported }
+func (*socket) dial(string, DialOptions) (*Conn, error) { return nil, errors.ErrUnsupported }
+func (*socket) close() error                            { return errors.ErrUnsupported }
+func (*socket) closeWrite() error                       { return errors.ErrUnsupported }
+func (*socket) deadline(time.Time) int64                { return 0 }
+func (*socket) local() netip.AddrPort                   { return netip.AddrPort{} }
+
+// left cannot be told here without reading.
+func left(int) bool { return false }
 
 type watchdog struct{ relay *Relay }
 

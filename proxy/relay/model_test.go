@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/mqedge/mqedge/proxy/relay/record"
 )
 
 // The model of a relay is simple: what arrives is a prefix of what was sent,
@@ -125,6 +127,76 @@ func TestWhatArrivesIsWhatWasSentWhateverHappens(t *testing.T) {
 	}
 }
 
+// rekeyer is a client that changes its keys, and asks for a change of the
+// other's, in the middle of everything.
+type rekeyer struct {
+	TLS
+	out     io.Writer
+	writing sync.Mutex // taken before mu
+	mu      sync.Mutex // of the State and its answers
+	rng     *rand.Rand
+	asks    int // how many changes of the other's keys it may still ask for
+}
+
+// mostAsks keeps the answers of a peer that has nothing else to send from being
+// too many records without payload.
+const mostAsks = 12
+
+func (r *rekeyer) Read(p []byte) (int, error) {
+	buf := make([]byte, 8<<10)
+	for len(r.plain) == 0 {
+		if r.err != nil {
+			return 0, r.err
+		}
+		n, err := r.Conn.Read(buf)
+		if err != nil {
+			return 0, err
+		}
+		r.mu.Lock()
+		r.plain, r.err = r.rec.Open(r.plain[:0], buf[:n], &r.work)
+		r.mu.Unlock()
+	}
+	n := copy(p, r.plain)
+	r.plain = r.plain[n:]
+	return n, nil
+}
+
+// Write sends what Read has to answer first. It does not keep Read waiting
+// while it waits itself.
+func (r *rekeyer) Write(p []byte) (int, error) {
+	r.writing.Lock()
+	defer r.writing.Unlock()
+	r.mu.Lock()
+	b := r.work.Reply
+	r.work.Reply = nil
+	if r.rng.IntN(3) == 0 {
+		ask := r.asks > 0 && r.rng.IntN(2) == 0
+		if ask {
+			r.asks--
+		}
+		b = r.rec.KeyUpdate(b, ask)
+	}
+	if r.rng.IntN(5) == 0 {
+		r.rec.Sleep()
+	}
+	b = r.rec.Seal(b, p)
+	r.mu.Unlock()
+	if _, err := r.out.Write(b); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+func (r *rekeyer) CloseWrite() error {
+	r.writing.Lock()
+	defer r.writing.Unlock()
+	r.mu.Lock()
+	b := r.rec.CloseNotify(r.work.Reply)
+	r.mu.Unlock()
+	r.out.Write(b)
+	return r.Conn.CloseWrite()
+}
+
 func playPair(t *testing.T, r *Relay, v variant, seed uint64) {
 	rng := rand.New(rand.NewPCG(seed, 42))
 	co, ci := tcpPair(t)
@@ -150,13 +222,27 @@ func playPair(t *testing.T, r *Relay, v variant, seed uint64) {
 	}
 	var client net.Conn = near
 	if v.tls != 0 {
-		c.conn = tls.Client(&chopped{co, rand.New(rand.NewPCG(seed, 7))}, &tls.Config{InsecureSkipVerify: true, MaxVersion: v.tls})
-		ts := tls.Server(near, &tls.Config{Certificates: []tls.Certificate{testCertificate(t)}})
+		own, err := NewConn(co, nil)
+		must(t, err)
+		var keys trafficKeys
+		own.cut = &cutter{}
+		std := tls.Client(own, &tls.Config{InsecureSkipVerify: true, MaxVersion: v.tls, KeyLogWriter: &keys})
 		shaken := make(chan error, 1)
-		go func() { shaken <- c.conn.(*tls.Conn).Handshake() }()
-		must(t, ts.Handshake())
+		go func() { shaken <- std.Handshake() }()
+		client = v.handshake(t, r, near)
 		must(t, <-shaken)
-		client = ts
+		own.cut = nil
+		state := std.ConnectionState()
+		rec, err := record.New(record.Secrets{Suite: state.CipherSuite, Read: keys.server, Write: keys.client})
+		if err == nil && state.Version == tls.VersionTLS13 && seed%2 == 0 {
+			r := &rekeyer{TLS: TLS{Conn: own, rec: rec}, out: &chopped{co, rand.New(rand.NewPCG(seed, 7))}, rng: rand.New(rand.NewPCG(seed, 8))}
+			if v.loops > 0 { // crypto/tls loses the read key when it cannot answer any more
+				r.asks = mostAsks
+			}
+			c.conn = r
+		} else {
+			c.conn = std
+		}
 	} else {
 		c.conn = &chopped{co, rand.New(rand.NewPCG(seed, 7))}
 	}

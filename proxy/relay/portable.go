@@ -21,6 +21,7 @@ var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
 type portablePair struct {
 	ledger
+	onWheel          timer[*portablePair]
 	relay            *Relay
 	client, upstream end
 	up, down         flow // client to upstream, upstream to client
@@ -32,7 +33,7 @@ type portablePair struct {
 
 func (r *Relay) addPortable(c, u end, o Options, done func(Result)) *portablePair {
 	p := &portablePair{relay: r, client: c, upstream: u}
-	p.ledger = newLedger(o, done, p)
+	p.ledger = newLedger(o, done)
 	now := r.clock.Load()
 	p.lastClient.Store(now)
 	p.lastUpstream.Store(now)
@@ -41,7 +42,7 @@ func (r *Relay) addPortable(c, u end, o Options, done func(Result)) *portablePai
 		e.conn.portable = newReceiver(e.conn.raw)
 	}
 	if o.Idle > 0 {
-		r.wheel.put(&p.timer, now+ticks(o.Idle))
+		r.wheel.put(p, now+ticks(o.Idle))
 	}
 	p.up = flow{
 		pair: p, src: c, dst: u,
@@ -81,7 +82,7 @@ func (p *portablePair) run(f *flow) {
 	if p.running.Add(-1) > 0 {
 		return
 	}
-	p.relay.wheel.remove(&p.timer)
+	p.relay.wheel.remove(p)
 	p.client.close(!p.down.discard)
 	p.upstream.close(!p.up.discard)
 	p.relay.live.Add(-1)
@@ -99,10 +100,12 @@ func (p *portablePair) linger(span int32) {
 		return
 	}
 	p.lingerUntil.Store(until)
-	p.relay.wheel.put(&p.timer, until)
+	p.relay.wheel.put(p, until)
 }
 
-// check implements checker.
+func (p *portablePair) timer() *timer[*portablePair] { return &p.onWheel }
+
+// check implements timed.
 func (p *portablePair) check(now int64) (again int64) {
 	due := p.due(p.lastClient.Load(), p.lastUpstream.Load(), p.lingerUntil.Load())
 	if due != 0 && now >= due {

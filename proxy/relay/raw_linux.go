@@ -1,6 +1,8 @@
 package relay
 
 import (
+	"encoding/binary"
+	"net/netip"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -33,4 +35,60 @@ func result(n uintptr, errno unix.Errno) (int, error) {
 		return 0, errno
 	}
 	return int(n), nil
+}
+
+func rawClose(fd int) { unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) }
+
+func rawShutdown(fd int) { unix.RawSyscall(unix.SYS_SHUTDOWN, uintptr(fd), unix.SHUT_WR, 0) }
+
+func rawSetInt(fd, level, option, value int) {
+	v := int32(value)
+	unix.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), uintptr(level), uintptr(option), uintptr(unsafe.Pointer(&v)), 4, 0)
+}
+
+// rawConnect connects to an address without a zone.
+func rawConnect(fd int, to netip.AddrPort) error {
+	port := hostOrder(to.Port())
+	if to.Addr().Is4() {
+		sa := unix.RawSockaddrInet4{Family: unix.AF_INET, Port: port, Addr: to.Addr().As4()}
+		return connectTo(fd, unsafe.Pointer(&sa), unsafe.Sizeof(sa))
+	}
+	sa := unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: port, Addr: to.Addr().As16()}
+	return connectTo(fd, unsafe.Pointer(&sa), unsafe.Sizeof(sa))
+}
+
+func connectTo(fd int, sa unsafe.Pointer, size uintptr) error {
+	if _, _, errno := unix.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(sa), size); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// rawAccept returns the next connection that is waiting, and its peer.
+func rawAccept(listen int) (fd int, from netip.AddrPort, err error) {
+	var sa unix.RawSockaddrAny
+	size := uint32(unsafe.Sizeof(sa))
+	n, _, errno := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(listen), uintptr(unsafe.Pointer(&sa)), uintptr(unsafe.Pointer(&size)),
+		unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+	if errno != 0 {
+		return -1, from, errno
+	}
+	switch sa.Addr.Family {
+	case unix.AF_INET:
+		in := (*unix.RawSockaddrInet4)(unsafe.Pointer(&sa))
+		from = netip.AddrPortFrom(netip.AddrFrom4(in.Addr), hostOrder(in.Port))
+	case unix.AF_INET6:
+		in := (*unix.RawSockaddrInet6)(unsafe.Pointer(&sa))
+		addr := netip.AddrFrom16(in.Addr).Unmap()
+		if in.Scope_id != 0 {
+			addr = withZone(addr, int(in.Scope_id))
+		}
+		from = netip.AddrPortFrom(addr, hostOrder(in.Port))
+	}
+	return int(n), from, nil
+}
+
+// hostOrder turns a port in network order around where it must, and back.
+func hostOrder(port uint16) uint16 {
+	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, port))
 }

@@ -82,13 +82,13 @@ type Pair interface {
 type Relay struct {
 	options RelayOptions
 	began   time.Time
-	loops   []*loop // none: the portable implementation
-	pairs   sync.WaitGroup
+	loops   []*loop        // none: the portable implementation
+	pairs   sync.WaitGroup // and what Go runs
 	live    atomic.Int64
 
 	// Of the portable implementation.
 	clock atomic.Int64 // ticks since the start
-	wheel wheel
+	wheel wheel[*portablePair]
 }
 
 // RelayOptions are those of a whole relay.
@@ -163,10 +163,25 @@ func (r *Relay) tick(now time.Time) int64 { return int64(now.Sub(r.began) / tick
 // Live returns how many pairs are being carried.
 func (r *Relay) Live() int { return int(r.live.Load()) }
 
-var errNotRelayConn = errors.New("relay: the connection is neither a *relay.Conn nor a *tls.Conn over one")
+var errNotRelayConn = errors.New("relay: the connection is neither a *relay.Conn nor a *relay.TLS or *tls.Conn over one")
 
-// Add takes ownership of both connections, each a [*Conn] or a *tls.Conn over
-// one with its handshake complete, and relays between them. It calls done
+// Go runs f, which does what comes before [Relay.Add]: it may read and write c
+// and what it dials by c, and must not wait for anything else. [Conn.Abort] makes
+// it stop waiting.
+func (r *Relay) Go(c *Conn, f func()) {
+	r.pairs.Add(1)
+	if c.tcp != nil {
+		go func() {
+			defer r.pairs.Done()
+			f()
+		}()
+		return
+	}
+	c.socket.loop.post(message{conn: c, run: f})
+}
+
+// Add takes ownership of both connections, each a [*Conn], or a [*TLS] or
+// *tls.Conn over one with its handshake complete, and relays between them. It calls done
 // exactly once, from another goroutine, after both are closed; done must not
 // wait. If Add returns an error it took neither connection and does not call
 // done.
@@ -186,7 +201,6 @@ func (r *Relay) Add(client, upstream net.Conn, o Options, done func(Result)) (Pa
 type ledger struct {
 	options terms
 	done    func(Result)
-	timer   timer
 
 	fromClient, toUpstream atomic.Uint64
 	fromUpstream, toClient atomic.Uint64
@@ -196,10 +210,10 @@ type ledger struct {
 
 // terms are Options in the form that is kept for each pair.
 type terms struct {
-	idle, linger int32 // ticks; 0 is for ever
-	idleClient   bool
-	observe      func([]byte) bool
 	counters     *Counters
+	observe      func([]byte) bool // nil when it has seen enough
+	idle, linger int32             // ticks; 0 is for ever
+	idleClient   bool
 }
 
 type ending struct {
@@ -207,7 +221,7 @@ type ending struct {
 	err    error
 }
 
-func newLedger(o Options, done func(Result), owner checker) ledger {
+func newLedger(o Options, done func(Result)) ledger {
 	t := terms{idleClient: o.IdleClient, observe: o.Observe, counters: o.Counters}
 	if o.Idle > 0 {
 		t.idle = int32(min(ticks(o.Idle), math.MaxInt32))
@@ -215,7 +229,7 @@ func newLedger(o Options, done func(Result), owner checker) ledger {
 	if o.Linger > 0 {
 		t.linger = int32(min(ticks(o.Linger), math.MaxInt32))
 	}
-	return ledger{options: t, done: done, timer: timer{owner: owner}}
+	return ledger{options: t, done: done}
 }
 
 // Bytes implements Pair.

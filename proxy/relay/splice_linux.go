@@ -62,7 +62,7 @@ func (p *loopPair) splices(i int) bool {
 	if src.tls != nil || dst.tls != nil || src.fulls < spliceAfter || dst.broken || dst.shut {
 		return false
 	}
-	if i == upstream && p.options.observe != nil && !p.observed {
+	if i == upstream && p.options.observe != nil {
 		return false
 	}
 	borrowed := p.at().borrowPipe()

@@ -10,95 +10,100 @@ const slots = 1024
 // for each. A pair is put where it could first be due; when its slot comes up
 // and it has been busy meanwhile it is put further ahead, so activity costs no
 // work on the wheel.
-type wheel struct {
+type wheel[P timed[P]] struct {
 	mu   sync.Mutex
 	now  int64
-	slot [slots]*timer // heads of doubly linked lists
+	slot [slots]P // heads of doubly linked lists
 }
 
-// timer is what a pair has on a wheel. All of it belongs to the wheel.
-type timer struct {
-	owner checker
-
-	next, prev   *timer
-	slot         int32
-	filed, ended bool
-}
-
-// checker is a pair as the wheel sees it.
-type checker interface {
+// timed is a pair as the wheel sees it; its zero value is no pair.
+type timed[P any] interface {
+	comparable
+	timer() *timer[P]
 	// check looks at the pair at tick now and returns the tick at which to look
 	// again, or 0 for never. It must not call the wheel.
 	check(now int64) (again int64)
 }
 
-// put files t under tick at, which is clamped to the future within the horizon.
-func (w *wheel) put(t *timer, at int64) {
+// timer is what a pair has on a wheel. All of it belongs to the wheel.
+type timer[P any] struct {
+	next, prev   P
+	slot         int32
+	filed, ended bool
+}
+
+// put files p under tick at, which is clamped to the future within the horizon.
+func (w *wheel[P]) put(p P, at int64) {
 	w.mu.Lock()
-	w.link(t, at)
+	w.link(p, at)
 	w.mu.Unlock()
 }
 
-func (w *wheel) link(t *timer, at int64) {
+func (w *wheel[P]) link(p P, at int64) {
+	t := p.timer()
 	if t.ended {
 		return
 	}
-	w.unlink(t)
+	w.unlink(p)
 	at = min(max(at, w.now+1), w.now+slots-1)
 	t.slot = int32(at % slots)
 	t.filed = true
+	var none P
 	head := w.slot[t.slot]
-	t.next, t.prev = head, nil
-	if head != nil {
-		head.prev = t
+	t.next, t.prev = head, none
+	if head != none {
+		head.timer().prev = p
 	}
-	w.slot[t.slot] = t
+	w.slot[t.slot] = p
 }
 
-func (w *wheel) unlink(t *timer) {
+func (w *wheel[P]) unlink(p P) {
+	t := p.timer()
 	if !t.filed {
 		return
 	}
-	if t.prev != nil {
-		t.prev.next = t.next
+	var none P
+	if t.prev != none {
+		t.prev.timer().next = t.next
 	} else {
 		w.slot[t.slot] = t.next
 	}
-	if t.next != nil {
-		t.next.prev = t.prev
+	if t.next != none {
+		t.next.timer().prev = t.prev
 	}
-	t.next, t.prev, t.filed = nil, nil, false
+	t.next, t.prev, t.filed = none, none, false
 }
 
-// take takes t off the wheel; it may be put on another.
-func (w *wheel) take(t *timer) {
+// take takes p off the wheel; it may be put on another.
+func (w *wheel[P]) take(p P) {
 	w.mu.Lock()
-	w.unlink(t)
+	w.unlink(p)
 	w.mu.Unlock()
 }
 
-// remove takes t off the wheel for good.
-func (w *wheel) remove(t *timer) {
+// remove takes p off the wheel for good.
+func (w *wheel[P]) remove(p P) {
 	w.mu.Lock()
-	w.unlink(t)
-	t.ended = true
+	w.unlink(p)
+	p.timer().ended = true
 	w.mu.Unlock()
 }
 
 // advance moves the wheel to tick now and looks at the pairs that came up.
-func (w *wheel) advance(now int64) {
+func (w *wheel[P]) advance(now int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	var none P
 	from := max(w.now+1, now-slots+1)
 	w.now = now
 	for i := from; i <= now; i++ {
-		for t := w.slot[i%slots]; t != nil; {
-			next := t.next
-			w.unlink(t)
-			if again := t.owner.check(now); again > 0 {
-				w.link(t, again)
+		for p := w.slot[i%slots]; p != none; {
+			next := p.timer().next
+			w.unlink(p)
+			if again := p.check(now); again > 0 {
+				w.link(p, again)
 			}
-			t = next
+			p = next
 		}
 	}
 }

@@ -1,8 +1,0 @@
-//go:build !linux
-
-package proxy
-
-import "net"
-
-// hasLeft cannot be told here without reading.
-func hasLeft(*net.TCPConn) bool { return false }

@@ -1,0 +1,102 @@
+package relay
+
+import (
+	"net"
+	"sync"
+	"time"
+)
+
+// Acceptor takes connections off a listening socket in the form that is best
+// for its relay.
+type Acceptor struct {
+	relay  *Relay
+	ln     *net.TCPListener // nil with loops
+	listen *Conn            // of a loop
+
+	mu      sync.Mutex
+	running bool
+	closed  chan struct{}
+}
+
+// Acceptor returns one for ln, which is its own from then on. Connections have
+// the options TCP_NODELAY and keep-alive of ln.
+func (r *Relay) Acceptor(ln *net.TCPListener) (*Acceptor, error) {
+	a := &Acceptor{relay: r, ln: ln, closed: make(chan struct{})}
+	if len(r.loops) == 0 {
+		return a, nil
+	}
+	defer ln.Close() // Go's netpoller is not to hear of the socket
+	raw, err := ln.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	a.listen, err = r.listenInLoop(raw)
+	a.ln = nil
+	return a, err
+}
+
+// Run runs f, which may wait by Accept and Pause alone, and returns after it. It
+// is called once.
+func (a *Acceptor) Run(f func()) {
+	a.mu.Lock()
+	select {
+	case <-a.closed:
+		a.mu.Unlock()
+		return
+	default:
+	}
+	a.running = true
+	a.mu.Unlock()
+	if a.listen == nil {
+		f()
+		return
+	}
+	done := make(chan struct{})
+	a.relay.Go(a.listen, func() {
+		f()
+		a.listen.Close()
+		close(done)
+	})
+	<-done
+}
+
+// Close ends the waiting of the function that runs, if one does. It is called
+// once. Connections that the kernel still queues are reset when Run returns.
+func (a *Acceptor) Close() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	close(a.closed)
+	switch {
+	case a.listen == nil:
+		a.ln.Close()
+	case a.running:
+		a.listen.Abort()
+	default:
+		a.listen.Close()
+	}
+}
+
+// Accept waits for the next connection, which is to be given to [Relay.Go]. Its
+// error is net.ErrClosed after Close, or one of accept(2).
+func (a *Acceptor) Accept() (*Conn, error) {
+	if a.listen != nil {
+		return a.relay.acceptInLoop(a.listen)
+	}
+	tcp, err := a.ln.AcceptTCP()
+	if err != nil {
+		return nil, err
+	}
+	return NewConn(tcp, nil)
+}
+
+// Pause waits for d, or until Close.
+func (a *Acceptor) Pause(d time.Duration) {
+	if a.listen != nil {
+		a.listen.socket.pause(d)
+		return
+	}
+	select {
+	case <-a.closed:
+	case <-time.After(d):
+	}
+}

@@ -1,0 +1,83 @@
+package relay
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// message is what others want of a loop.
+type message struct {
+	pair  *loopPair
+	close bool // else: carry it
+
+	// Where there is no pair:
+	conn   *Conn
+	run    func() // to be a strand of conn
+	abort  bool   // end what conn's strand waits for
+	helped bool   // the goroutine that helped conn's strand has ended
+}
+
+// post hands a message over and wakes the loop if it sleeps. A pair that is to
+// be carried belongs to the loop from then on: nobody's Close gets there before
+// the pair does.
+func (l *loop) post(m message) {
+	l.mu.Lock()
+	if m.pair != nil && !m.close {
+		m.pair.loop.Store(l)
+	}
+	l.inbox = append(l.inbox, m)
+	if l.asleep {
+		l.asleep = false
+		l.wake()
+	}
+	l.mu.Unlock()
+}
+
+func (l *loop) wake() {
+	one := uint64(1)
+	unix.Write(l.wakes, (*[8]byte)(unsafe.Pointer(&one))[:])
+}
+
+// stop makes run return. No pair may be left.
+func (l *loop) stop() {
+	l.mu.Lock()
+	l.stopping = true
+	l.wake() // in the lock: afterwards the loop may end and close what is written to
+	l.mu.Unlock()
+}
+
+// lieDown announces that the loop is about to wait, unless there is a message.
+func (l *loop) lieDown() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.asleep = len(l.inbox) == 0 && !l.stopping
+	return l.asleep
+}
+
+// readInbox takes the messages; it reports whether the loop is to end.
+func (l *loop) readInbox() (end bool) {
+	l.mu.Lock()
+	l.asleep = false
+	messages := l.inbox
+	l.inbox = nil
+	end = l.stopping
+	l.mu.Unlock()
+	for _, m := range messages {
+		switch {
+		case m.run != nil:
+			l.start(m.conn, m.run)
+		case m.abort:
+			l.abort(m.conn)
+		case m.helped:
+			l.helped(m.conn)
+		case !m.close:
+			l.carry(m.pair)
+		case m.pair.loop.Load() != l:
+			m.pair.loop.Load().post(m) // it was handed over meanwhile
+		case !m.pair.gone:
+			m.pair.abort()
+		}
+	}
+	return end
+}

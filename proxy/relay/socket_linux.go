@@ -1,0 +1,279 @@
+package relay
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// socket is the TCP socket of a Conn that a strand works with: reads and writes
+// try at once, and wait in the loop only if they must.
+type socket struct {
+	fd     int // -1 when closed or given to a pair
+	loop   *loop
+	strand *strand // nil before and after
+	slot   int32   // in loop.sockets, from the first wait on; else -1
+	ready  uint32  // of the events that waits are for: those that came since
+	doomed bool    // Conn.Abort was called
+	batch  int     // connections accepted in a row
+
+	readBy, writeBy int64 // ticks; 0 is for ever
+	peer            netip.AddrPort
+}
+
+const (
+	toRead  = unix.EPOLLIN
+	toWrite = unix.EPOLLOUT
+)
+
+// wait gives way until the socket has what the caller wants to do.
+func (s *socket) wait(want uint32, by int64) error {
+	if s.fd < 0 {
+		return net.ErrClosed
+	}
+	if s.slot < 0 {
+		if err := s.loop.register(s); err != nil {
+			return err
+		}
+	}
+	for s.ready&want == 0 {
+		err := s.strand.wait(by)
+		if err != nil && (s.strand.aborted || s.ready&want == 0) { // what came in time counts, however late its turn
+			return err
+		}
+	}
+	s.ready &^= want
+	return nil
+}
+
+// register makes the loop hear of s.
+func (l *loop) register(s *socket) error {
+	if n := len(l.freeSockets); n > 0 {
+		s.slot = l.freeSockets[n-1]
+		l.freeSockets = l.freeSockets[:n-1]
+		l.sockets[s.slot] = s
+	} else {
+		s.slot = int32(len(l.sockets))
+		l.sockets = append(l.sockets, s)
+	}
+	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, s.fd, &unix.EpollEvent{
+		Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET&0xffffffff,
+		Fd:     s.slot, Pad: socketEvent,
+	}); err != nil {
+		s.forget()
+		return os.NewSyscallError("epoll_ctl", err)
+	}
+	return nil
+}
+
+// forget takes s off the loop's table. It reports whether its events still go
+// to the loop.
+func (s *socket) forget() (heard bool) {
+	if s.slot < 0 {
+		return false
+	}
+	l := s.loop
+	l.sockets[s.slot] = nil
+	l.freeSockets = append(l.freeSockets, s.slot)
+	s.slot = -1
+	return true
+}
+
+// heard notes events of s.
+func (s *socket) heard(events uint32) {
+	if events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		events |= toRead | toWrite
+	}
+	s.ready |= events & (toRead | toWrite)
+	if s.strand != nil && s.strand.run != nil {
+		s.strand.ready()
+	}
+}
+
+func (s *socket) read(p []byte) (int, error) {
+	for {
+		if s.fd < 0 || s.strand.aborted {
+			return 0, net.ErrClosed
+		}
+		n, err := rawRead(s.fd, p)
+		switch {
+		case err == unix.EINTR:
+		case err == unix.EAGAIN:
+			if err := s.wait(toRead, s.readBy); err != nil {
+				return 0, err
+			}
+		case err != nil:
+			return 0, os.NewSyscallError("read", err)
+		case n == 0 && len(p) > 0:
+			return 0, io.EOF
+		default:
+			return n, nil
+		}
+	}
+}
+
+// ahead returns what comes next in a slice of the loop's buffer, which is valid
+// until the strand gives way.
+func (s *socket) ahead() ([]byte, error) {
+	n, err := s.read(s.loop.in[:readLeast])
+	return s.loop.in[:n], err
+}
+
+func (s *socket) write(p []byte) (n int, err error) {
+	for n < len(p) {
+		if s.fd < 0 || s.strand.aborted {
+			return n, net.ErrClosed
+		}
+		m, err := rawWrite(s.fd, p[n:])
+		switch {
+		case err == unix.EINTR:
+		case err == unix.EAGAIN:
+			if err := s.wait(toWrite, s.writeBy); err != nil {
+				return n, err
+			}
+		case err != nil:
+			return n, os.NewSyscallError("write", err)
+		default:
+			n += m
+		}
+	}
+	return n, nil
+}
+
+func (s *socket) close() error {
+	if s.fd < 0 {
+		return net.ErrClosed
+	}
+	s.forget()
+	rawClose(s.fd)
+	s.fd = -1
+	return nil
+}
+
+func (s *socket) closeWrite() error {
+	return os.NewSyscallError("shutdown", unix.Shutdown(s.fd, unix.SHUT_WR))
+}
+
+// deadline is t in ticks.
+func (s *socket) deadline(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return max(int64((t.Sub(s.loop.relay.began)+tick-1)/tick), 1)
+}
+
+// local is the address that the peer dialled.
+func (s *socket) local() netip.AddrPort {
+	sa, err := unix.Getsockname(s.fd)
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return addrPort(sa)
+}
+
+// left reports whether the peer has closed or reset the connection, also when
+// there are bytes before the end that nobody has read.
+func left(fd int) bool {
+	const established = 1 // TCP_ESTABLISHED, see tcp_states.h
+	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	return err == nil && info.State != established
+}
+
+func addrPort(sa unix.Sockaddr) netip.AddrPort {
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
+	case *unix.SockaddrInet6:
+		addr := netip.AddrFrom16(sa.Addr).Unmap()
+		if sa.ZoneId != 0 {
+			addr = withZone(addr, int(sa.ZoneId))
+		}
+		return netip.AddrPortFrom(addr, uint16(sa.Port))
+	}
+	return netip.AddrPort{}
+}
+
+func withZone(addr netip.Addr, index int) netip.Addr {
+	i, err := net.InterfaceByIndex(index)
+	if err != nil {
+		return addr
+	}
+	return addr.WithZone(i.Name)
+}
+
+// dial connects to addr. An IP address is dialled in the loop; looking up a
+// name would hold it up.
+func (s *socket) dial(addr string, o DialOptions) (*Conn, error) {
+	ap, err := netip.ParseAddrPort(addr)
+	if err == nil && ap.Addr().Zone() == "" {
+		return s.dialIP(ap, o)
+	}
+	var tcp net.Conn
+	s.strand.help(s.deadline(o.Deadline), func(ctx context.Context) {
+		dialer := net.Dialer{Deadline: o.Deadline, KeepAliveConfig: o.KeepAlive}
+		tcp, err = dialer.DialContext(ctx, "tcp", addr)
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer tcp.Close() // the descriptor that Go's netpoller knows
+	raw, err := tcp.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	fd, err := duplicate(raw)
+	if err != nil {
+		return nil, err
+	}
+	peer := tcp.RemoteAddr().(*net.TCPAddr).AddrPort()
+	return &Conn{socket: socket{fd: fd, slot: -1, loop: s.loop, strand: s.strand, peer: peer}}, nil
+}
+
+func (s *socket) dialIP(to netip.AddrPort, o DialOptions) (*Conn, error) {
+	family := unix.AF_INET
+	if to.Addr().Is6() {
+		family = unix.AF_INET6
+	}
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, dialError(to, "socket", err)
+	}
+	c := &Conn{socket: socket{fd: fd, slot: -1, loop: s.loop, strand: s.strand, peer: to, writeBy: s.deadline(o.Deadline)}}
+	if err := c.socket.connect(o); err != nil {
+		c.Close()
+		return nil, dialError(to, "connect", err)
+	}
+	return c, nil
+}
+
+func dialError(to netip.AddrPort, call string, err error) error {
+	return &net.OpError{Op: "dial", Net: "tcp", Addr: net.TCPAddrFromAddrPort(to), Err: os.NewSyscallError(call, err)}
+}
+
+// connect makes the connection to s.peer.
+func (s *socket) connect(o DialOptions) error {
+	rawSetInt(s.fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	if k := o.KeepAlive; k.Enable {
+		rawSetInt(s.fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
+		rawSetInt(s.fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, int(k.Idle/time.Second))
+		rawSetInt(s.fd, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, int(k.Interval/time.Second))
+		rawSetInt(s.fd, unix.IPPROTO_TCP, unix.TCP_KEEPCNT, k.Count)
+	}
+	err := rawConnect(s.fd, s.peer)
+	if err == nil || err != unix.EINPROGRESS && err != unix.EINTR {
+		return err
+	}
+	if err := s.wait(toWrite, s.writeBy); err != nil {
+		return err
+	}
+	code, err := unix.GetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err == nil && code != 0 {
+		err = unix.Errno(code)
+	}
+	return err
+}
