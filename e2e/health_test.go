@@ -61,7 +61,7 @@ func TestAnEndpointThatFailsIsEjectedAndComesBackWithTheReasonShown(t *testing.T
 	if e.metrics()[up] != 0 {
 		t.Error("the metric says that it is up")
 	}
-	e.awaitLog("endpoint ejected", flaky, "connection refused")
+	e.awaitLog("endpoint is out of use", flaky, "connection refused")
 	if out, _, _ := run(t, "status", "--admin", e.admin); !strings.Contains(out, "ejected") || !strings.Contains(out, "connection refused") {
 		t.Errorf("mqedge status:\n%s", out)
 	}

@@ -32,17 +32,23 @@ upstreams:
 	}
 }
 
-func TestRSAAndECDSAServeOneNameSideBySide(t *testing.T) {
-	t.Parallel()
+// startWithRSAAndECDSA starts an edge with a certificate of either kind for edge.example.
+func startWithRSAAndECDSA(t *testing.T) *edge {
+	t.Helper()
 	pki := newAuthority(t)
 	names := []string{"edge.example"}
 	old, new := pki.issue("rsa", ca.Leaf{DNSNames: names, RSA: true}), pki.issue("ecdsa", ca.Leaf{DNSNames: names})
-	e := start(t, fmt.Sprintf(`
+	return start(t, fmt.Sprintf(`
 listeners:
   tls: {bind: 127.0.0.1:0, protocol: tcp, upstream: any, tls: {certificates: [%s, %s]}}
 upstreams:
   any: {endpoints: %s}
 `, old.yaml(), new.yaml(), endpoints(startFake(t, swallow).address())))
+}
+
+func TestRSAAndECDSAServeOneNameSideBySide(t *testing.T) {
+	t.Parallel()
+	e := startWithRSAAndECDSA(t)
 
 	knowsRSAOnly := &tls.Config{
 		ServerName: "edge.example", MaxVersion: tls.VersionTLS12,

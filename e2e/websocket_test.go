@@ -15,7 +15,7 @@ import (
 	"github.com/pires/go-proxyproto"
 )
 
-func TestMQTTOverWebSocketPassesThroughPlainAndWithTLS(t *testing.T) {
+func TestMQTTOverWebSocketWorksPlainAndWithTLS(t *testing.T) {
 	t.Parallel()
 	pki, node := newAuthority(t), startWebSocketBroker(t)
 	e := start(t, fmt.Sprintf(`
@@ -59,7 +59,9 @@ upstreams:
   emqx: {send_proxy: v2, endpoints: %s}
 `, endpoints(node.address())))
 	c := dial(t, e.addr("ws"))
-	_, err := c.Write([]byte("GET /mqtt HTTP/1.1\r\nHost: edge.example\r\n\r\n"))
+	_, err := c.Write([]byte("GET /mqtt HTTP/1.1\r\nHost: edge.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n" +
+		"\x82\x8f\x00\x00\x00\x00\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01x")) // a frame with a mask of zeros
 	must(t, err)
 	if got, want := <-seen, c.LocalAddr().String()+" asks for /mqtt"; got != want {
 		t.Errorf("the endpoint saw %q, want %q", got, want)
