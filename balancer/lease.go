@@ -52,6 +52,14 @@ func (l *Lease) Addr() string {
 	return l.node.addr
 }
 
+// Upstream is the name of the pool that the endpoint is of. It stays valid after Done.
+func (l *Lease) Upstream() string {
+	if l.node == nil {
+		return ""
+	}
+	return l.node.pool.name
+}
+
 // ID is what [PickInfo].Avoid takes to keep the next pick away from this endpoint. It stays valid after Done.
 func (l *Lease) ID() NodeID {
 	if l.node == nil {

@@ -22,12 +22,12 @@ func TestLiveConnectionsAreListed(t *testing.T) {
 		}
 	}
 	silent := r.dial(t) // is only in its handshake
-	until(t, "four connections", func() bool { return len(r.Connections("", 0)) == 4 })
+	until(t, "four connections", func() bool { return len(r.list("", 0)) == 4 })
 
 	size := uint64(len(connects("a")["5"]))
 	var c Connection
 	until(t, "the bytes of a, which are counted after they are passed on", func() bool {
-		if got := r.Connections("a", 0); len(got) == 1 {
+		if got := r.list("a", 0); len(got) == 1 {
 			c = got[0]
 		}
 		return c.BytesOut == size
@@ -41,7 +41,7 @@ func TestLiveConnectionsAreListed(t *testing.T) {
 		id       string
 		limit, n int
 	}{{"b", 0, 2}, {"b", 1, 1}, {"", 2, 2}, {"", 9, 4}, {"nobody", 0, 0}} {
-		if got := r.Connections(want.id, want.limit); len(got) != want.n {
+		if got := r.list(want.id, want.limit); len(got) != want.n {
 			t.Errorf("connections of %q, at most %d: %d, want %d", want.id, want.limit, len(got), want.n)
 		}
 	}

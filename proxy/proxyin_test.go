@@ -67,7 +67,7 @@ func TestATrustedHeaderIsBelievedWithWhatFollowsInItsSegment(t *testing.T) {
 			h, rest := receiveHeader(t, server)
 			wantAddresses(t, h, 2, theClient, theDialed)
 			receiveText(t, rest, string(packet))
-			if got := r.Connections("behind-a-balancer", 0); len(got) != 1 || got[0].Peer.String() != tcp.LocalAddr().String() {
+			if got := r.list("behind-a-balancer", 0); len(got) != 1 || got[0].Peer.String() != tcp.LocalAddr().String() {
 				t.Errorf("%s: connections %+v", name, got)
 			}
 			send(t, server, connack)

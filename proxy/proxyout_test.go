@@ -50,7 +50,7 @@ func TestTheHeaderAndTheConnectAreOneWrite(t *testing.T) {
 				send(t, server, connack)
 				receiveText(t, client, string(connack)) // unread bytes would make the close a reset
 				until(t, "a connection listed with the bytes of its CONNECT", func() bool {
-					got := r.Connections("", 0)
+					got := r.list("", 0)
 					return len(got) == 1 && got[0].BytesIn == uint64(len(packet))
 				})
 				client.Close()

@@ -3,6 +3,7 @@ package proxy
 import (
 	"crypto/tls"
 	"fmt"
+	"iter"
 	"net/netip"
 	"strings"
 	"time"
@@ -44,7 +45,8 @@ type Connection struct {
 	ID                uint64
 	Peer, Client      netip.AddrPort
 	Since             time.Time
-	Endpoint          string // "" before there is one
+	Upstream          string // "" before there is an endpoint
+	Endpoint          string
 	ServerName        string
 	ClientID          string // MQTT
 	Username          string // MQTT
@@ -53,42 +55,69 @@ type Connection struct {
 	BytesIn, BytesOut uint64
 }
 
-// Connections describes up to limit live connections that match; limit 0 means all. An
-// empty clientID matches every connection.
-func (l *Listener) Connections(clientID string, limit int) []Connection {
-	var out []Connection
-	for _, c := range l.conns.all() {
-		if d, ok := c.snapshot(clientID); ok {
-			out = append(out, d)
-			if len(out) == limit {
-				break
+// Filter selects connections. A field that is empty matches all of them.
+type Filter struct {
+	ClientID string // MQTT
+	Upstream string
+	Endpoint string
+}
+
+// Connections finds the live connections that match: how many there are, and up
+// to limit of them, which are described as they come up. Few are cheap to ask
+// for, however many there are.
+func (l *Listener) Connections(f Filter, limit int) (total int, some iter.Seq[Connection]) {
+	var found []*conn
+	all := f == Filter{}
+	l.conns.each(func(c *conn) bool {
+		if all && len(found) >= limit {
+			return false
+		}
+		if all || c.matches(f) {
+			if total++; len(found) < limit {
+				found = append(found, c)
+			}
+		}
+		return true
+	})
+	if all {
+		total = max(total, l.conns.len())
+	}
+	return total, func(yield func(Connection) bool) {
+		for _, c := range found {
+			if !yield(c.snapshot()) {
+				return
 			}
 		}
 	}
-	return out
 }
 
 // Kick closes the connections of an MQTT client id and returns how many there were.
 func (l *Listener) Kick(clientID string) int {
 	n := 0
-	for _, c := range l.conns.all() {
-		if _, ok := c.snapshot(clientID); ok {
+	l.conns.each(func(c *conn) bool {
+		if c.matches(Filter{ClientID: clientID}) {
 			c.close(reasonKicked)
 			n++
 		}
-	}
+		return true
+	})
 	return n
 }
 
-// snapshot reads only what a running relay leaves alone.
-func (c *conn) snapshot(clientID string) (Connection, bool) {
+func (c *conn) matches(f Filter) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if clientID != "" && c.connect.ClientID != clientID {
-		return Connection{}, false
-	}
+	return (f.ClientID == "" || f.ClientID == c.connect.ClientID) &&
+		(f.Upstream == "" || f.Upstream == c.lease.Upstream()) &&
+		(f.Endpoint == "" || f.Endpoint == c.lease.Addr())
+}
+
+// snapshot reads only what a running relay leaves alone.
+func (c *conn) snapshot() Connection {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	d := Connection{
-		ID: c.id, Peer: c.peer, Client: c.peer, Since: c.since(), Endpoint: c.lease.Addr(),
+		ID: c.id, Peer: c.peer, Client: c.peer, Since: c.since(), Upstream: c.lease.Upstream(), Endpoint: c.lease.Addr(),
 		ClientID: c.connect.ClientID, Username: c.connect.Username,
 		Version: c.connect.Version(), KeepAlive: c.connect.KeepAlive,
 	}
@@ -100,7 +129,7 @@ func (c *conn) snapshot(clientID string) (Connection, bool) {
 			d.ServerName = c.tls.serverName
 		}
 	}
-	return d, true
+	return d
 }
 
 // describe fills in what the connection knows of itself.

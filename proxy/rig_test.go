@@ -5,10 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"math"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -205,6 +207,15 @@ func (r *rig) wantClosed(t testing.TB, reason string) line {
 		t.Errorf("refused %v, closed %v; want one closed for %s", s.Refused, s.Closed, reason)
 	}
 	return got
+}
+
+// list describes up to limit connections of a client id; 0 means all.
+func (r *rig) list(clientID string, limit int) []Connection {
+	if limit == 0 {
+		limit = math.MaxInt
+	}
+	_, some := r.Connections(Filter{ClientID: clientID}, limit)
+	return slices.Collect(some)
 }
 
 func prefixes(list ...string) []netip.Prefix {

@@ -104,7 +104,7 @@ func TestFiveHundredMixedConnectionsLeaveNothingBehind(t *testing.T) {
 			}
 			for _, r := range rigs {
 				r.Kick("kicked")
-				r.Connections("", 3)
+				r.list("", 3)
 			}
 			for _, c := range rigs[2].conns.all() { // these have no client id
 				if time.Since(c.since()) > 100*time.Millisecond {

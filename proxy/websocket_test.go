@@ -65,7 +65,7 @@ func TestMQTTOverWebSocketIsUnderstoodAsMQTTIs(t *testing.T) {
 				t.Fatalf("got %x, %v; want %x", got, err, want)
 			}
 		}
-		if got := r.Connections("browser", 0); len(got) != 1 || got[0].KeepAlive != 60 {
+		if got := r.list("browser", 0); len(got) != 1 || got[0].KeepAlive != 60 {
 			t.Errorf("connections: %+v", got)
 		}
 		client.Close()
