@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -86,6 +87,37 @@ func (c *Client) Enable(ctx context.Context, upstream, endpoint string) error {
 	return c.call(ctx, http.MethodPost, endpointPath(upstream, endpoint, "enable"), nil)
 }
 
+// Connections asks for live connections.
+func (c *Client) Connections(ctx context.Context, f ConnectionFilter) (ConnectionList, error) {
+	q := make(url.Values)
+	for key, value := range map[string]string{"client_id": f.ClientID, "listener": f.Listener, "upstream": f.Upstream, "endpoint": f.Endpoint} {
+		if value != "" {
+			q.Set(key, value)
+		}
+	}
+	if f.Limit > 0 {
+		q.Set("limit", strconv.Itoa(f.Limit))
+	}
+	var list ConnectionList
+	header, err := c.fetch(ctx, http.MethodGet, "/api/v1/connections?"+q.Encode(), &list.Connections)
+	if err != nil {
+		return ConnectionList{}, err
+	}
+	if list.Total, err = strconv.Atoi(header.Get(totalHeader)); err != nil {
+		return ConnectionList{}, fmt.Errorf("%s does not say how many connections there are: is that mqedge of this version?", c.addr)
+	}
+	return list, nil
+}
+
+// Kick closes the connections of an MQTT client and says how many there were.
+func (c *Client) Kick(ctx context.Context, clientID string) (int, error) {
+	var done struct {
+		Kicked int `json:"kicked"`
+	}
+	err := c.call(ctx, http.MethodDelete, "/api/v1/connections?"+url.Values{"client_id": {clientID}}.Encode(), &done)
+	return done.Kicked, err
+}
+
 // NotReadyError is the answer of a process that runs but takes no connections.
 type NotReadyError struct {
 	Reason string
@@ -98,61 +130,77 @@ func (e *NotReadyError) Error() string {
 // Health is nil when the process takes connections. It asks /readyz: to whoever sends traffic a process that drains,
 // or that has no endpoint, is as unhealthy as one that is gone, and is told from it by [NotReadyError].
 func (c *Client) Health(ctx context.Context) error {
-	status, body, err := c.do(ctx, http.MethodGet, "/readyz")
+	got, err := c.do(ctx, http.MethodGet, "/readyz")
 	if err != nil {
 		return err
 	}
-	switch status {
+	switch got.status {
 	case http.StatusOK:
 		return nil
 	case http.StatusServiceUnavailable:
-		return &NotReadyError{Reason: strings.TrimSpace(string(body))}
+		return &NotReadyError{Reason: strings.TrimSpace(string(got.body))}
 	}
-	return c.unexpected(status, http.MethodGet, "/readyz")
+	return c.unexpected(got.status, http.MethodGet, "/readyz")
 }
 
 // call decodes a good answer into out, unless that is nil, and makes an error of any other.
 func (c *Client) call(ctx context.Context, method, path string, out any) error {
-	status, body, err := c.do(ctx, method, path)
+	_, err := c.fetch(ctx, method, path, out)
+	return err
+}
+
+// fetch is call for those that look at the header too.
+func (c *Client) fetch(ctx context.Context, method, path string, out any) (http.Header, error) {
+	got, err := c.do(ctx, method, path)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if status != http.StatusOK {
+	if got.status != http.StatusOK {
 		var said struct {
 			Error string `json:"error"`
 		}
-		if json.Unmarshal(body, &said) != nil || said.Error == "" {
-			return c.unexpected(status, method, path)
+		if json.Unmarshal(got.body, &said) != nil || said.Error == "" {
+			return nil, c.unexpected(got.status, method, path)
 		}
-		return errors.New(said.Error)
+		return nil, errors.New(said.Error)
 	}
 	if out == nil {
-		return nil
+		return got.header, nil
 	}
-	if err := json.Unmarshal(body, out); err != nil {
-		return fmt.Errorf("%s answered %s with something else than expected: %w: is this mqedge's admin address, and of this version?", c.addr, path, err)
+	if err := json.Unmarshal(got.body, out); err != nil {
+		return nil, fmt.Errorf("%s answered %s with something else than expected: %w: is this mqedge's admin address, and of this version?", c.addr, path, err)
 	}
-	return nil
+	return got.header, nil
 }
 
-func (c *Client) do(ctx context.Context, method, path string) (status int, body []byte, err error) {
+// response is an answer of whatever kind.
+type response struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+func (c *Client) do(ctx context.Context, method, path string) (response, error) {
 	r, err := http.NewRequestWithContext(ctx, method, "http://"+c.addr+path, nil)
 	if err != nil {
-		return 0, nil, fmt.Errorf("%q is no admin address: write host:port", c.addr)
+		return response{}, fmt.Errorf("%q is no admin address: write host:port", c.addr)
 	}
 	if c.Token != "" && method != http.MethodGet {
 		r.Header.Set("Authorization", "Bearer "+c.Token)
 	}
 	answer, err := c.http.Do(r)
 	if err != nil {
-		return 0, nil, c.noAnswer(err)
+		return response{}, c.noAnswer(err)
 	}
 	defer func() { _ = answer.Body.Close() }()
-	body, err = io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
+	body, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer+1))
 	if err != nil {
-		return 0, nil, c.noAnswer(err)
+		return response{}, c.noAnswer(err)
 	}
-	return answer.StatusCode, body, nil
+	if len(body) > maxAnswer {
+		return response{}, fmt.Errorf("the answer of %s is larger than %d MiB: ask for less", c.addr, maxAnswer>>20)
+	}
+	return response{answer.StatusCode, answer.Header, body}, nil
 }
 
 func (c *Client) noAnswer(err error) error {

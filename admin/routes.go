@@ -7,15 +7,11 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"gopkg.in/yaml.v3"
 )
-
-// defaultConnections bounds a list of connections for which no limit was asked.
-const defaultConnections = 1000
 
 const index = `mqedge admin address
 
@@ -26,7 +22,7 @@ GET  /api/v1/listeners
 GET  /api/v1/upstreams
 GET  /api/v1/members
 GET  /api/v1/certificates
-GET  /api/v1/connections           ?client_id=X &listener=NAME &limit=N (1000)
+GET  /api/v1/connections           ?client_id=X &listener=NAME &upstream=NAME &endpoint=ADDR &limit=N (1000)
 DELETE /api/v1/connections         ?client_id=X
 GET  /api/v1/config
 GET  /api/v1/version
@@ -144,36 +140,6 @@ func (s *Server) config(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	answer(w, http.StatusOK, tree)
-}
-
-func (s *Server) connections(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	filter := ConnectionFilter{ClientID: q.Get("client_id"), Listener: q.Get("listener")}
-	limit := defaultConnections
-	if text := q.Get("limit"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 || n > 1_000_000 {
-			fail(w, http.StatusBadRequest, fmt.Sprintf("limit %.20q: write a number from 1 to 1000000", text))
-			return
-		}
-		limit = n
-	}
-	filter.Limit = limit + 1 // one more tells that there are more
-	found := s.o.Source.Connections(filter)
-	if len(found) > limit {
-		found = found[:limit]
-		w.Header().Set("X-More", "true")
-	}
-	answer(w, http.StatusOK, orEmpty(found))
-}
-
-func (s *Server) kick(w http.ResponseWriter, r *http.Request) {
-	id := r.URL.Query().Get("client_id")
-	if id == "" {
-		fail(w, http.StatusBadRequest, "say which client to disconnect: ?client_id=X")
-		return
-	}
-	answer(w, http.StatusOK, map[string]int{"kicked": s.o.Control.Kick(id)})
 }
 
 func (s *Server) reload(w http.ResponseWriter, r *http.Request) {

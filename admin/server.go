@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"iter"
 	"log/slog"
 	"net"
 	"net/http"
@@ -16,7 +17,8 @@ type Source interface {
 	Listeners() []Listener
 	Upstreams() []Upstream
 	Certificates() []Certificate
-	Connections(ConnectionFilter) []Connection
+	// Connections says how many match, and gives up to the filter's limit of them, as they are at that moment.
+	Connections(ConnectionFilter) (total int, some iter.Seq[Connection])
 	Config() []byte        // the configuration in effect, as YAML
 	Ready() (bool, string) // and, when not, why
 }

@@ -70,19 +70,7 @@ func TestStatusFitsOnOneScreen(t *testing.T) {
 			if err := Render(&got, test.status, test.width); err != nil {
 				t.Fatal(err)
 			}
-			golden := filepath.Join("testdata", test.name+".golden")
-			if *update {
-				if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got.String() != string(want) {
-				t.Errorf("\n got:\n%s\nwant:\n%s", got.String(), want)
-			}
+			checkGolden(t, test.name, got.String())
 			limit := test.width
 			if limit == 0 {
 				limit = 80
@@ -97,6 +85,23 @@ func TestStatusFitsOnOneScreen(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func checkGolden(t *testing.T, name, got string) {
+	t.Helper()
+	golden := filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("\n got:\n%s\nwant:\n%s", got, want)
 	}
 }
 

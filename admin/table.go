@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 )
 
 const (
@@ -35,7 +34,7 @@ func (p *page) table(rows []row) {
 	for _, r := range rows {
 		for i := range r.cells {
 			r.cells[i] = printable(r.cells[i])
-			widths[i] = max(widths[i], utf8.RuneCountInString(r.cells[i]))
+			widths[i] = max(widths[i], columns(r.cells[i]))
 		}
 	}
 	// An overlong name would push the numbers of every row off the screen.
@@ -50,7 +49,7 @@ func (p *page) table(rows []row) {
 				line.WriteString(gap)
 			}
 			cell = keepEnd(cell, widths[i])
-			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+			pad := strings.Repeat(" ", widths[i]-columns(cell))
 			if right[i] {
 				line.WriteString(pad + cell)
 				continue
@@ -62,7 +61,7 @@ func (p *page) table(rows []row) {
 }
 
 func (p *page) noted(line, note string) {
-	if note != "" && utf8.RuneCountInString(line)+len(gap)+utf8.RuneCountInString(note) <= p.width {
+	if note != "" && columns(line)+len(gap)+columns(note) <= p.width {
 		p.text.WriteString(line + gap + note + "\n")
 		return
 	}
@@ -77,7 +76,7 @@ func (p *page) line(indent int, text string) {
 	room := max(p.width-indent, 20)
 	used := 0
 	for _, word := range strings.Fields(printable(text)) {
-		n := utf8.RuneCountInString(word)
+		n := columns(word)
 		switch {
 		case used == 0:
 			p.text.WriteString(strings.Repeat(" ", indent))
@@ -92,15 +91,6 @@ func (p *page) line(indent int, text string) {
 		used += n
 	}
 	p.text.WriteByte('\n')
-}
-
-// keepEnd shortens a name to n columns; the end of a path or an address tells more than its beginning.
-func keepEnd(s string, n int) string {
-	runes := []rune(s)
-	if len(runes) <= n {
-		return s
-	}
-	return "…" + string(runes[len(runes)-n+1:])
 }
 
 // printable takes the power over a terminal from text that came from outside.

@@ -3,6 +3,7 @@ package admin
 import (
 	"encoding/json"
 	"time"
+	"unicode/utf8"
 )
 
 // Listener is one entry of /api/v1/listeners.
@@ -69,6 +70,7 @@ type Connection struct {
 	MQTTVersion string    `json:"mqtt_version"`
 	Keepalive   uint16    `json:"keepalive"` // seconds
 	ServerName  string    `json:"server_name"`
+	Upstream    string    `json:"upstream"` // "" before there is an endpoint
 	Endpoint    string    `json:"endpoint"`
 	Since       time.Time `json:"since"`
 	BytesIn     uint64    `json:"bytes_in"`
@@ -83,11 +85,19 @@ type Version struct {
 	Started time.Time `json:"started"` // when this process did
 }
 
-// ConnectionFilter selects connections. Its zero value selects all of them.
+// ConnectionFilter selects connections; a field that is empty matches all of them.
 type ConnectionFilter struct {
 	ClientID string
 	Listener string
-	Limit    int // 0 = no limit
+	Upstream string
+	Endpoint string
+	Limit    int // of those that are shown; a client may leave it to the server by 0
+}
+
+// ConnectionList is some of the connections that were asked for.
+type ConnectionList struct {
+	Total       int          `json:"total"` // that match
+	Connections []Connection `json:"connections"`
 }
 
 // The API promises lists and objects where there is nothing in them, never null.
@@ -117,6 +127,44 @@ func (c Certificate) MarshalJSON() ([]byte, error) {
 	type plain Certificate
 	c.Listeners, c.Names = orEmpty(c.Listeners), orEmpty(c.Names)
 	return json.Marshal(plain(c))
+}
+
+// MarshalJSON implements json.Marshaler. A client id is any bytes, and JSON is UTF-8: for one that is not, client_id
+// is an approximation and client_id_base64 has the bytes.
+func (c Connection) MarshalJSON() ([]byte, error) {
+	out := rawConnection{plainConnection: plainConnection(c)}
+	if !utf8.ValidString(c.ClientID) {
+		out.ClientIDBase64 = []byte(c.ClientID)
+	}
+	return json.Marshal(out)
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (c *Connection) UnmarshalJSON(b []byte) error {
+	var in rawConnection
+	if err := json.Unmarshal(b, &in); err != nil {
+		return err
+	}
+	*c = Connection(in.plainConnection)
+	if in.ClientIDBase64 != nil {
+		c.ClientID = string(in.ClientIDBase64)
+	}
+	return nil
+}
+
+type (
+	plainConnection Connection
+	rawConnection   struct {
+		plainConnection
+		ClientIDBase64 []byte `json:"client_id_base64,omitempty"`
+	}
+)
+
+// MarshalJSON implements json.Marshaler.
+func (l ConnectionList) MarshalJSON() ([]byte, error) {
+	type plain ConnectionList
+	l.Connections = orEmpty(l.Connections)
+	return json.Marshal(plain(l))
 }
 
 func orEmpty[T any](s []T) []T {

@@ -3,6 +3,7 @@ package edge
 import (
 	"context"
 	"fmt"
+	"iter"
 	"maps"
 	"net"
 	"runtime"
@@ -179,30 +180,43 @@ func (s source) Certificates() []admin.Certificate {
 	return out
 }
 
-func (s source) Connections(f admin.ConnectionFilter) []admin.Connection {
+func (s source) Connections(f admin.ConnectionFilter) (total int, some iter.Seq[admin.Connection]) {
 	all := s.e.all()
 	slices.SortFunc(all, func(a, b *proxy.Listener) int { return strings.Compare(a.Name(), b.Name()) })
-	var out []admin.Connection
+	var parts []iter.Seq[admin.Connection]
+	left := f.Limit
 	for _, l := range all {
-		name := l.Name()
-		if f.Listener != "" && f.Listener != name {
+		if f.Listener != "" && f.Listener != l.Name() {
 			continue
 		}
-		left := 0
-		if f.Limit > 0 {
-			if left = f.Limit - len(out); left <= 0 {
-				break
+		n, conns := l.Connections(proxy.Filter{ClientID: f.ClientID, Upstream: f.Upstream, Endpoint: f.Endpoint}, left)
+		total += n
+		left = max(left-n, 0)
+		parts = append(parts, described(l.Name(), conns))
+	}
+	return total, func(yield func(admin.Connection) bool) {
+		for _, part := range parts {
+			for c := range part {
+				if !yield(c) {
+					return
+				}
 			}
 		}
-		for _, c := range l.Connections(f.ClientID, left) {
-			out = append(out, admin.Connection{
-				ID: c.ID, Listener: name, Client: c.Client.String(), Peer: c.Peer.String(),
+	}
+}
+
+func described(listener string, conns iter.Seq[proxy.Connection]) iter.Seq[admin.Connection] {
+	return func(yield func(admin.Connection) bool) {
+		for c := range conns {
+			if !yield(admin.Connection{
+				ID: c.ID, Listener: listener, Client: c.Client.String(), Peer: c.Peer.String(),
 				ClientID: c.ClientID, Username: c.Username, MQTTVersion: c.Version, Keepalive: c.KeepAlive,
-				ServerName: c.ServerName, Endpoint: c.Endpoint, Since: c.Since, BytesIn: c.BytesIn, BytesOut: c.BytesOut,
-			})
+				ServerName: c.ServerName, Upstream: c.Upstream, Endpoint: c.Endpoint, Since: c.Since, BytesIn: c.BytesIn, BytesOut: c.BytesOut,
+			}) {
+				return
+			}
 		}
 	}
-	return out
 }
 
 func (s source) Config() []byte { return s.e.current.Load().config.Public() }

@@ -426,8 +426,8 @@ func TestConnectionsOfAListenerThatIsGoneAreListedAndComeBackWithItsName(t *test
 	if err := h.rewrite("front:", "another:"); err != nil {
 		t.Fatal(err)
 	}
-	if got := (source{h.Edge}).Connections(admin.ConnectionFilter{Listener: "front"}); len(got) != 1 {
-		t.Errorf("connections of the listener that is gone: %+v", got)
+	if total, _ := (source{h.Edge}).Connections(admin.ConnectionFilter{Listener: "front"}); total != 1 {
+		t.Errorf("connections of the listener that is gone: %d", total)
 	}
 	if err := h.rewrite("another:", "front:"); err != nil {
 		t.Fatal(err)

@@ -57,7 +57,7 @@ func TestAWalkMissesNobodyWhoStaysWhileOthersComeAndGo(t *testing.T) {
 				met := make(map[uint64]bool)
 				table.each(func(c *conn) bool {
 					met[c.id] = true
-					return true
+					return c.id != 0 // the place of another walk
 				})
 				for i, c := range conns {
 					if i%3 != 0 && !met[c.id] {
