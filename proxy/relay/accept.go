@@ -86,17 +86,32 @@ func (a *Acceptor) Accept() (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	for a.relay.held.Load() { // it was waiting when it came to that
+		if !a.Pause(holdLook) {
+			tcp.Close()
+			return nil, net.ErrClosed
+		}
+	}
 	return NewConn(tcp, nil)
 }
 
-// Pause waits for d, or until Close.
-func (a *Acceptor) Pause(d time.Duration) {
+// Pause waits for d, or until Close, and then reports false.
+func (a *Acceptor) Pause(d time.Duration) bool {
 	if a.listen != nil {
-		a.listen.socket.pause(d)
-		return
+		return a.listen.socket.pause(d)
 	}
 	select {
 	case <-a.closed:
+		return false
 	case <-time.After(d):
+		return true
 	}
 }
+
+// holdLook is how long after Hold(false) accepting goes on at the latest.
+const holdLook = 100 * time.Millisecond
+
+// Hold makes all acceptors of the relay wait, those that come later too, or go
+// on. Connections stay in the kernel's queue meanwhile, but for one that a
+// portable acceptor may have in hand; those that are carried go on.
+func (r *Relay) Hold(on bool) { r.held.Store(on) }

@@ -27,6 +27,10 @@ func (r *Relay) acceptInLoop(listen *Conn) (*Conn, error) {
 		if err := s.strand.over(0); err != nil {
 			return nil, err
 		}
+		if r.held.Load() {
+			s.pause(holdLook)
+			continue
+		}
 		if s.batch++; s.batch > acceptBatch { // let others have a turn
 			s.batch = 0
 			s.strand.ready()
@@ -50,7 +54,8 @@ func (r *Relay) acceptInLoop(listen *Conn) (*Conn, error) {
 	}
 }
 
-func (s *socket) pause(d time.Duration) {
+func (s *socket) pause(d time.Duration) bool {
 	for by := s.deadline(time.Now().Add(d)); s.strand.wait(by) == nil; {
 	}
+	return !s.strand.aborted
 }

@@ -31,7 +31,7 @@ func (r *Relay) addToLoop(c, u end, o Options, done func(Result)) (Pair, error) 
 
 func (*Relay) listenInLoop(syscall.RawConn) (*Conn, error) { return nil, errors.ErrUnsupported }
 func (*Relay) acceptInLoop(*Conn) (*Conn, error)           { return nil, errors.ErrUnsupported }
-func (*socket) pause(time.Duration)                        {}
+func (*socket) pause(time.Duration) bool                   { return false }
 
 // socket is what a Conn of a loop has.
 type socket struct {

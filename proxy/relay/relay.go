@@ -85,6 +85,7 @@ type Relay struct {
 	loops   []*loop        // none: the portable implementation
 	pairs   sync.WaitGroup // and what Go runs
 	live    atomic.Int64
+	held    atomic.Bool // by Hold
 
 	// Of the portable implementation.
 	clock atomic.Int64 // ticks since the start

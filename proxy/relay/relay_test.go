@@ -104,6 +104,15 @@ func running(t *testing.T, r *Relay) (stop func()) {
 	}
 }
 
+func dialled(t *testing.T, addr string) *net.TCPConn {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	must(t, err)
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	t.Cleanup(func() { c.Close() })
+	return c.(*net.TCPConn)
+}
+
 func tcpPair(t *testing.T) (dialled, accepted *net.TCPConn) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

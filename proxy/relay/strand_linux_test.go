@@ -40,15 +40,6 @@ func serveStrands(t *testing.T, r *Relay, f func(*Conn)) (addr string, stop func
 	return addr, func() { a.Close(); <-ended }
 }
 
-func dialled(t *testing.T, addr string) *net.TCPConn {
-	t.Helper()
-	c, err := net.Dial("tcp", addr)
-	must(t, err)
-	c.SetDeadline(time.Now().Add(10 * time.Second))
-	t.Cleanup(func() { c.Close() })
-	return c.(*net.TCPConn)
-}
-
 func TestAStrandReadsWritesAndDialsAsBlockingCodeDoes(t *testing.T) {
 	for _, name := range []string{"127.0.0.1", "localhost"} { // a name is looked up outside the loop
 		for _, loops := range []int{0, 1} {
