@@ -225,6 +225,9 @@ func (s source) Ready() (bool, string) {
 	if s.e.draining.Load() {
 		return false, "draining"
 	}
+	if why := s.e.memory.Load().reason(); why != "" {
+		return false, why // a connection would wait until its client gives up; another edge may have room
+	}
 	g := s.e.current.Load()
 	for _, name := range slices.Sorted(maps.Keys(g.upstreams)) {
 		if protocolOf(g, name) != "" && !g.upstreams[name].pool.Ready() {

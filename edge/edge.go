@@ -34,6 +34,12 @@ type Options struct {
 	Loops int
 	// PaceGC lets the edge set GOGC while it runs.
 	PaceGC bool
+	// WatchMemory lets the edge stop accepting while memory is short of GOMEMLIMIT
+	// or of a control group's limit.
+	WatchMemory bool
+	// LimitMemory lets an edge that watches set the Go memory limit by the control
+	// group's while it runs.
+	LimitMemory bool
 
 	// Certificates are used by the listeners of these names in place of those
 	// in files. The listener has a tls section all the same.
@@ -54,6 +60,7 @@ type Edge struct {
 	stalls       prometheus.Counter
 	started      time.Time
 	probeName    string // what the client ids of probes begin with
+	memory       atomic.Pointer[memory]
 
 	mu        sync.Mutex // one start, reload or end at a time; guards what follows
 	tickets   map[string]*certs.Tickets
@@ -77,6 +84,7 @@ func New(o Options) *Edge {
 	e.logHandler.use(e.logWriter, configs.Default().Log)
 	e.log = slog.New(e.logHandler)
 	e.current.Store(&generation{})
+	e.memory.Store(&memory{})
 	e.registerMetrics()
 	return e
 }
@@ -192,6 +200,10 @@ func (e *Edge) Run(drain, stop context.Context) {
 	defer cleaning.stop()
 	if e.options.PaceGC {
 		defer paceGC()()
+	}
+	if e.options.WatchMemory {
+		watching := start(e.watchMemory)
+		defer watching.stop()
 	}
 	select {
 	case <-drain.Done():

@@ -49,7 +49,7 @@ func (e *Edge) poolsInUse() []*balancer.Pool {
 	return out
 }
 
-// collector exports certificates, the access log and what checks find.
+// collector exports certificates, the access log, what checks find, and memory.
 type collector struct{ edge *Edge }
 
 var (
@@ -63,7 +63,19 @@ var (
 		"1 while the mqtt check finds that the endpoint and send_proxy do not agree about PROXY protocol.", []string{"upstream", "endpoint"}, nil)
 )
 
+var (
+	pressureDesc = prometheus.NewDesc("mqedge_memory_pressure",
+		"1 while no connections are accepted because memory is short.", nil, nil)
+	memoryLimitDesc = prometheus.NewDesc("mqedge_memory_limit_bytes",
+		"The limit on memory of which the largest share is in use: GOMEMLIMIT or a control group's.", nil, nil)
+	memoryUsedDesc = prometheus.NewDesc("mqedge_memory_used_bytes",
+		"What is in use of that limit, without what could be given back.", nil, nil)
+)
+
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
+	out <- pressureDesc
+	out <- memoryLimitDesc
+	out <- memoryUsedDesc
 	out <- expiryDesc
 	out <- staleDesc
 	out <- linesDesc
@@ -87,6 +99,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 			}
 		}
 	}
+	c.memory(out)
 	g := c.edge.current.Load()
 	for name, up := range g.upstreams {
 		if !up.check.knowsMismatch() {
@@ -104,5 +117,18 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	if log != nil && log.Log != nil {
 		out <- prometheus.MustNewConstMetric(linesDesc, prometheus.CounterValue, float64(log.Written()), "written")
 		out <- prometheus.MustNewConstMetric(linesDesc, prometheus.CounterValue, float64(log.Lost()), "lost")
+	}
+}
+
+func (c *collector) memory(out chan<- prometheus.Metric) {
+	m := c.edge.memory.Load()
+	short := 0.0
+	if m.short {
+		short = 1
+	}
+	out <- prometheus.MustNewConstMetric(pressureDesc, prometheus.GaugeValue, short)
+	if m.limit > 0 {
+		out <- prometheus.MustNewConstMetric(memoryLimitDesc, prometheus.GaugeValue, float64(m.limit))
+		out <- prometheus.MustNewConstMetric(memoryUsedDesc, prometheus.GaugeValue, float64(m.needed()))
 	}
 }

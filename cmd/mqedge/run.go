@@ -50,6 +50,7 @@ func run(file string) error {
 	runtime.GOMAXPROCS(loops + 2) // a busy loop keeps its processor; the rest of the program needs some too
 	e := edge.New(edge.Options{
 		Version: version(), Loops: loops, PaceGC: os.Getenv("GOGC") == "",
+		WatchMemory: true, LimitMemory: os.Getenv("GOMEMLIMIT") == "",
 		Load: func() (*configs.Config, configs.Problems) { return configs.Load(file) },
 	})
 	if err := e.Start(); err != nil {
