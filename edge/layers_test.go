@@ -20,6 +20,7 @@ var allowed = map[string][]string{
 	"demo/broker":        {},
 	"edge":               {"admin", "balancer", "balancer/probe", "certs", "configs", "proxy", "proxy/accesslog", "proxy/relay"},
 	"admin":              {},
+	"exhook/hook":        {},
 	"proxy":              {"balancer", "proxy/accesslog", "proxy/mqtt", "proxy/relay", "proxy/ws"},
 	"proxy/accesslog":    {},
 	"proxy/mqtt":         {},
