@@ -74,14 +74,7 @@ func LoadState(file string) (State, error) {
 
 // Save writes the file so that a crash leaves either the old one or the new one whole. Its errors are *StateError.
 func (s State) Save(file string) error {
-	f := stateFile{Format: stateFormat, Versions: map[string]Answers{}, Nodes: []stateNode{}}
-	for v, a := range s.Versions {
-		f.Versions[v.String()] = a
-	}
-	for _, n := range s.Nodes.all {
-		f.Nodes = append(f.Nodes, stateNode{n.Version.String(), n.Broker.Node, n.Request})
-	}
-	data, err := json.MarshalIndent(f, "", " ")
+	data, err := s.encode()
 	if err != nil {
 		return &StateError{file, err, "report this"}
 	}
@@ -92,6 +85,17 @@ func (s State) Save(file string) error {
 		return &StateError{file, bare(err), "give it a folder of its own that the user mqedge runs as can write in; in a container mount the folder, not the file"}
 	}
 	return nil
+}
+
+func (s State) encode() ([]byte, error) {
+	f := stateFile{Format: stateFormat, Versions: map[string]Answers{}, Nodes: []stateNode{}}
+	for v, a := range s.Versions {
+		f.Versions[v.String()] = a
+	}
+	for _, n := range s.Nodes.all {
+		f.Nodes = append(f.Nodes, stateNode{n.Version.String(), n.Broker.Node, n.Request})
+	}
+	return json.MarshalIndent(f, "", " ")
 }
 
 func readState(file string) ([]byte, error) {
