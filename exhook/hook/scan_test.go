@@ -55,6 +55,26 @@ func TestScanReadsClientUsernameTopicAndNodeOfEveryCall(t *testing.T) {
 	}
 }
 
+// Where EMQX's own files have the RequestMeta and the Message of a request.
+func TestFieldsAreWhereEMQXPutsThem(t *testing.T) {
+	meta := map[Hook]protowire.Number{
+		ProviderLoaded: 2, ProviderUnloaded: 1, ClientConnect: 3, ClientConnack: 4, ClientConnected: 2, ClientDisconnected: 3, ClientAuthenticate: 3,
+		ClientAuthorize: 5, ClientSubscribe: 4, ClientUnsubscribe: 4, SessionCreated: 2, SessionSubscribed: 4, SessionUnsubscribed: 3, SessionResumed: 2,
+		SessionDiscarded: 2, SessionTakenover: 2, SessionTerminated: 3, MessagePublish: 2, MessageDelivered: 3, MessageAcked: 3, MessageDropped: 3,
+	}
+	messages := map[Hook]protowire.Number{MessagePublish: 1, MessageDropped: 1, MessageDelivered: 2, MessageAcked: 2}
+	for h := ProviderLoaded; h < hookCount; h++ {
+		for num := protowire.Number(1); num < 9; num++ {
+			f, ok := Scan(Method{V2, h}, submessage(num, text(1, "node"), text(5, "topic")))
+			isMessage := num == messages[h]
+			isNode := num == meta[h] || num == 1 && meta[h] != 1 && h != ProviderLoaded
+			if !ok || (string(f.Topic) == "topic") != isMessage || (string(f.Node) == "node") != isNode {
+				t.Errorf("%v, field %d: %q", h, num, f)
+			}
+		}
+	}
+}
+
 func TestScanTakesTheNodeFromTheSubjectWhenThereIsNoMeta(t *testing.T) {
 	for h := ClientConnect; h < hookCount; h++ {
 		whole := request(h)
@@ -103,6 +123,11 @@ func TestScanRefusesWhatIsCutShortAnywhereThatItReads(t *testing.T) {
 	}
 	if _, ok := Scan(Method{V3, hookCount + 9}, nil); ok {
 		t.Error("a method beyond the last was scanned")
+	}
+	for _, b := range [][]byte{{0x02, 0x00}, {0x00, 0x00}, protowire.AppendVarint(protowire.AppendVarint(nil, uint64(protowire.MaxValidNumber+1)<<3), 1)} {
+		if _, ok := Scan(Method{V3, ClientConnect}, b); ok {
+			t.Errorf("a field with a number that cannot be was scanned: %x", b)
+		}
 	}
 	deep := bytes.Repeat(protowire.AppendTag(nil, 5, protowire.StartGroupType), 100_000)
 	if _, ok := Scan(Method{V3, ClientConnect}, deep); ok {

@@ -83,13 +83,17 @@ func TestASpoiltStateFileIsNamedWithTheRemedyAndCountsAsNone(t *testing.T) {
 
 func TestAStateFileThatCannotBeWrittenIsNamedWithTheRemedy(t *testing.T) {
 	dir := t.TempDir()
-	for _, file := range []string{filepath.Join(dir, "missing", "state.json"), dir} { // a folder has the name that the file should have
+	folder := filepath.Join(dir, "folder") // has the name that the file should have
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{filepath.Join(dir, "missing", "state.json"), folder} {
 		err := exampleState().Save(file)
 		if err == nil || !strings.HasPrefix(err.Error(), "state file "+file+": ") || !strings.Contains(err.Error(), ": give it a folder of its own") {
 			t.Errorf("%s: %v", file, err)
 		}
 	}
-	if files, _ := os.ReadDir(dir); len(files) != 0 {
+	if files, _ := os.ReadDir(dir); len(files) != 1 {
 		t.Errorf("%v is left", files)
 	}
 	if _, err := LoadState(dir); err == nil || !strings.Contains(err.Error(), "is a directory") {
