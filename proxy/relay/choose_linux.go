@@ -11,7 +11,7 @@ import (
 
 func (r *Relay) addToLoop(c, u end, o Options, done func(Result)) (Pair, error) {
 	l := r.choose()
-	p := &loopPair{leftOver: &[2]leftOver{}}
+	p := &loopPair{follow: o.Follow}
 	p.ledger = newLedger(o, done)
 	for i, e := range []end{c, u} {
 		fd, err := e.conn.fd()
@@ -23,13 +23,14 @@ func (r *Relay) addToLoop(c, u end, o Options, done func(Result)) (Pair, error) 
 		}
 		p.sides[i] = side{tls: e.tlsSide(), fd: int32(fd)}
 	}
+	rest := &[2]leftOver{}
 	for i, e := range []end{c, u} {
-		p.leftOver[i] = e.leftOver()
-		p.leftOver[i].heard = e.conn.release(l)
+		rest[i] = e.leftOver()
+		rest[i].heard = e.conn.release(l)
 	}
 	r.live.Add(1)
 	r.pairs.Add(1)
-	l.post(message{pair: p})
+	l.post(message{pair: p, rest: rest})
 	return p, nil
 }
 

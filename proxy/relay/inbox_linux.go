@@ -8,8 +8,10 @@ import (
 
 // message is what others want of a loop.
 type message struct {
-	pair  *loopPair
-	close bool // else: carry it
+	pair     *loopPair
+	rest     *[2]leftOver // nil if a loop had the pair before
+	close    bool         // else: carry it
+	farewell *farewell    // how to close it; nil is at once
 
 	// Where there is no pair:
 	conn   *Conn
@@ -72,10 +74,13 @@ func (l *loop) readInbox() (end bool) {
 		case m.helped:
 			l.helped(m.conn)
 		case !m.close:
-			l.carry(m.pair)
+			l.carry(m.pair, m.rest)
 		case m.pair.loop.Load() != l:
 			m.pair.loop.Load().post(m) // it was handed over meanwhile
-		case !m.pair.gone:
+		case m.pair.gone:
+		case m.farewell != nil:
+			m.pair.await(m.farewell)
+		default:
 			m.pair.abort()
 		}
 	}

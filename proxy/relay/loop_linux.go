@@ -284,14 +284,19 @@ func (l *loop) endOverdue() {
 			p.finish()
 			continue
 		}
+		if w := p.farewell; w != nil && l.now >= w.look {
+			p.lookAgain()
+			continue
+		}
 		p.conclude(IdleTimeout, nil)
 		p.abort()
 	}
 	l.over = slices.Delete(l.over, 0, len(l.over))
 }
 
-// carry begins to relay a pair that Add has handed over.
-func (l *loop) carry(p *loopPair) {
+// carry begins to relay a pair that Add or another loop has handed over; rest is
+// nil if it was a loop.
+func (l *loop) carry(p *loopPair, rest *[2]leftOver) {
 	if n := len(l.free); n > 0 {
 		p.slot = l.free[n-1]
 		l.free = l.free[:n-1]
@@ -303,9 +308,9 @@ func (l *loop) carry(p *loopPair) {
 	for i := range p.sides {
 		s := &p.sides[i]
 		op := unix.EPOLL_CTL_ADD
-		if p.leftOver != nil {
+		if rest != nil {
 			s.last = int32(l.now)
-			if p.leftOver[i].heard {
+			if rest[i].heard {
 				op = unix.EPOLL_CTL_MOD
 			}
 		}
@@ -323,11 +328,10 @@ func (l *loop) carry(p *loopPair) {
 			return
 		}
 	}
-	if due := p.due(int64(p.sides[client].last), int64(p.sides[upstream].last), int64(p.linger)); due > 0 {
+	if due := p.next(); due > 0 {
 		l.wheel.put(p, due)
 	}
-	if rest := p.leftOver; rest != nil {
-		p.leftOver = nil
+	if rest != nil {
 		for i := range p.sides {
 			p.takeLeftOver(i, rest[i])
 		}

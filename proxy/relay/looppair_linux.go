@@ -9,12 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The sides of a pair.
-const (
-	client   = 0
-	upstream = 1
-)
-
 // loopPair is a pair in a loop. Fields beyond the ledger belong to the loop's
 // goroutine once it carries the pair. There is one for each connection, so the
 // fields are ordered for size.
@@ -23,12 +17,15 @@ type loopPair struct {
 	sides    [2]side
 	onWheel  timer[*loopPair]
 	loop     atomic.Pointer[loop]
-	leftOver *[2]leftOver // nil once the loop has taken it
+	follow   Follower  // nil if nobody takes leave
+	farewell *farewell // nil while none waits
 
 	slot   int32
-	linger int32 // tick; 0 while both directions are open
-	queued bool  // in loop.again
-	gone   bool  // closed, and done was called
+	linger int32   // tick; 0 while both directions are open
+	lost   [2]bool // sides that follow lost
+	queued bool    // in loop.again
+	parted bool    // nothing more is passed on
+	gone   bool    // closed, and done was called
 }
 
 // side is one socket of a pair.
@@ -76,7 +73,7 @@ func (p *loopPair) timer() *timer[*loopPair] { return &p.onWheel }
 
 // check implements timed.
 func (p *loopPair) check(now int64) (again int64) {
-	due := p.due(int64(p.sides[client].last), int64(p.sides[upstream].last), int64(p.linger))
+	due := p.next()
 	if due != 0 && now >= due {
 		p.at().over = append(p.at().over, p)
 		return 0
@@ -84,8 +81,20 @@ func (p *loopPair) check(now int64) (again int64) {
 	return due
 }
 
+// next is when the pair is to be looked at, or 0 for never.
+func (p *loopPair) next() int64 {
+	due := p.due(int64(p.sides[client].last), int64(p.sides[upstream].last), int64(p.linger))
+	if p.farewell != nil {
+		due = earlier(due, p.farewell.look)
+	}
+	return due
+}
+
 // serve moves what can be moved and sees to the end of the pair.
 func (p *loopPair) serve() {
+	if p.farewell != nil {
+		p.part()
+	}
 	p.pump(client)
 	p.pump(upstream)
 	p.settle()
@@ -155,6 +164,10 @@ func (p *loopPair) takeLeftOver(i int, rest leftOver) {
 // follows them.
 func (p *loopPair) take(i int, b []byte, end error) {
 	src := &p.sides[i]
+	if p.parted {
+		src.over = src.over || end != nil
+		return
+	}
 	if src.tls != nil {
 		end = p.open(src, i, b, end)
 	} else if len(b) > 0 {
@@ -181,6 +194,12 @@ func closedBy(i int) Reason {
 // forward sends payload of side i to the other side.
 func (p *loopPair) forward(i int, b []byte) {
 	dst := &p.sides[1-i]
+	if p.parted {
+		return
+	}
+	if p.follow != nil && !dst.shut {
+		b = p.show(i, b)
+	}
 	size := uint64(len(b))
 	if o := p.options.observe; i == upstream && o != nil && o(b) {
 		p.options.observe = nil
@@ -189,15 +208,23 @@ func (p *loopPair) forward(i int, b []byte) {
 	if dst.broken || dst.shut {
 		return
 	}
-	if dst.tls == nil {
-		p.write(dst, b, size)
+	p.deliver(dst, b)
+	if p.farewell != nil {
+		p.part()
+	}
+}
+
+// deliver sends payload to s.
+func (p *loopPair) deliver(s *side, b []byte) {
+	if s.tls == nil {
+		p.write(s, b, uint64(len(b)))
 		return
 	}
-	if err := dst.tls.seal(p.at(), b); err != nil {
-		p.writeFailed(dst, err)
+	if err := s.tls.seal(p.at(), b); err != nil {
+		p.writeFailed(s, err)
 		return
 	}
-	p.send(dst, size)
+	p.send(s, uint64(len(b)))
 }
 
 func (p *loopPair) countReceived(i int, n uint64) {
@@ -226,8 +253,8 @@ func (p *loopPair) lingerFor(span int32) {
 	}
 	if until := int32(p.at().now) + span; p.linger == 0 || until < p.linger {
 		p.linger = until
-		p.at().wheel.put(p, int64(until))
 	}
+	p.at().wheel.put(p, p.next()) // also an earlier end: the wheel may just have let go of the pair
 }
 
 // settle passes the end of each direction on when all its bytes are, and closes
@@ -236,10 +263,13 @@ func (p *loopPair) settle() {
 	if p.gone {
 		return
 	}
+	if p.farewell != nil {
+		p.part() // a side may have ended
+	}
 	last := p.sides[client].over && p.sides[upstream].over
 	for i := range p.sides {
 		src, dst := &p.sides[i], &p.sides[1-i]
-		if src.over && !dst.shut {
+		if (src.over || p.parted) && !dst.shut {
 			p.closeWrite(dst, last)
 		}
 	}
@@ -266,14 +296,26 @@ func (p *loopPair) closeWrite(s *side, last bool) {
 
 // abort stops reading and closes when what is pending has gone, or soon.
 func (p *loopPair) abort() {
+	p.stop()
+	p.settle()
+}
+
+// stop is abort for where the pair must not vanish yet.
+func (p *loopPair) stop() {
 	p.sides[client].over, p.sides[upstream].over = true, true
+	p.end()
+}
+
+// end passes nothing more on and ends what is sent to both sides, within
+// abortGrace.
+func (p *loopPair) end() {
+	p.parted, p.farewell = true, nil
 	p.lingerFor(int32(ticks(abortGrace)))
 	for i := range p.sides { // FIN first: with bytes unread, close alone would send RST
 		if !p.sides[i].shut {
 			p.closeWrite(&p.sides[i], false)
 		}
 	}
-	p.settle()
 }
 
 // finish closes both sockets and reports.
@@ -296,7 +338,7 @@ func (p *loopPair) finish() {
 	l.pairs[p.slot] = nil
 	l.free = append(l.free, p.slot)
 	res := p.result()
-	p.sides = [2]side{} // done may keep the pair
+	p.sides, p.farewell = [2]side{}, nil // done may keep the pair
 	l.relay.live.Add(-1)
 	p.done(res)
 	l.relay.pairs.Done()

@@ -24,7 +24,8 @@ type portablePair struct {
 	onWheel          timer[*portablePair]
 	relay            *Relay
 	client, upstream end
-	up, down         flow // client to upstream, upstream to client
+	up, down         flow     // client to upstream, upstream to client
+	parting          *parting // nil if nobody takes leave
 
 	lastClient, lastUpstream atomic.Int64 // ticks at which bytes last came
 	lingerUntil              atomic.Int64 // tick; 0 while both directions are open
@@ -45,18 +46,21 @@ func (r *Relay) addPortable(c, u end, o Options, done func(Result)) *portablePai
 		r.wheel.put(p, now+ticks(o.Idle))
 	}
 	p.up = flow{
-		pair: p, src: c, dst: u,
+		pair: p, from: client, src: c, dst: u,
 		last: &p.lastClient, in: &p.fromClient, out: &p.toUpstream,
 		closed: ClientClosed, srcBroke: ClientReset, dstBroke: UpstreamReset,
 	}
 	p.down = flow{
-		pair: p, src: u, dst: c,
+		pair: p, from: upstream, src: u, dst: c,
 		last: &p.lastUpstream, in: &p.fromUpstream, out: &p.toClient,
 		closed: UpstreamClosed, srcBroke: UpstreamReset, dstBroke: ClientReset,
 		observe: o.Observe,
 	}
 	if o.Counters != nil {
 		p.up.sharedIn, p.down.sharedOut = &o.Counters.FromClient, &o.Counters.ToClient
+	}
+	if o.Follow != nil {
+		p.parting = &parting{follow: o.Follow}
 	}
 	p.running.Store(2)
 	r.live.Add(1)
@@ -69,10 +73,17 @@ func (r *Relay) addPortable(c, u end, o Options, done func(Result)) *portablePai
 // Close implements Pair.
 func (p *portablePair) Close(why Reason) {
 	p.conclude(why, nil)
+	if p.parting != nil {
+		p.parting.forget()
+	}
+	p.interrupt(time.Now().Add(abortGrace))
+}
+
+// interrupt ends the reading at once and the writing at a time.
+func (p *portablePair) interrupt(writeBy time.Time) {
 	past := time.Unix(1, 0)
-	soon := time.Now().Add(abortGrace)
 	for _, e := range []end{p.client, p.upstream} {
-		e.conn.SetWriteDeadline(soon)
+		e.conn.SetWriteDeadline(writeBy)
 		e.conn.SetReadDeadline(past)
 	}
 }
@@ -100,7 +111,7 @@ func (p *portablePair) linger(span int32) {
 		return
 	}
 	p.lingerUntil.Store(until)
-	p.relay.wheel.put(p, until)
+	p.relay.wheel.put(p, p.next())
 }
 
 func (p *portablePair) timer() *timer[*portablePair] { return &p.onWheel }
@@ -111,6 +122,16 @@ func (p *portablePair) check(now int64) (again int64) {
 	if due != 0 && now >= due {
 		p.Close(IdleTimeout) // lingering, the reason is set already and this one does not count
 		return 0
+	}
+	p.lookAgain(now)
+	return p.next()
+}
+
+// next is when the pair is to be looked at, or 0 for never.
+func (p *portablePair) next() int64 {
+	due := p.due(p.lastClient.Load(), p.lastUpstream.Load(), p.lingerUntil.Load())
+	if p.parting != nil {
+		due = earlier(due, p.parting.look())
 	}
 	return due
 }
@@ -179,6 +200,7 @@ func (r *receiver) release() {
 // flow is one direction of a pair.
 type flow struct {
 	pair     *portablePair
+	from     int // the side of src
 	src, dst end
 	last     *atomic.Int64
 	in, out  *atomic.Uint64
@@ -206,8 +228,12 @@ func (f *flow) run() {
 		p.conclude(f.srcBroke, err)
 		p.linger(int32(ticks(errorLinger)))
 	}
+	parted := p.partAtEnd(f)
 	if !f.discard {
 		f.dst.closeWrite()
+	}
+	if parted {
+		f.drain()
 	}
 }
 
@@ -268,6 +294,11 @@ func streamEnd(err error) error {
 }
 
 func (f *flow) forward(b []byte) {
+	if f.pair.parting != nil {
+		if b = f.pair.show(f.from, b); len(b) == 0 {
+			return
+		}
+	}
 	f.last.Store(f.pair.relay.clock.Load())
 	f.in.Add(uint64(len(b)))
 	if f.observe != nil && f.observe(b) {
@@ -276,6 +307,11 @@ func (f *flow) forward(b []byte) {
 	if f.sharedIn != nil {
 		f.sharedIn.Add(uint64(len(b)))
 	}
+	f.deliver(b)
+}
+
+// deliver sends payload to dst.
+func (f *flow) deliver(b []byte) {
 	if f.discard {
 		return
 	}

@@ -47,6 +47,10 @@ type Options struct {
 	// Observe is shown the bytes from the endpoint, before they are passed on,
 	// until it returns true. It must not keep the slice, nor wait.
 	Observe func(p []byte) bool
+	// Follow, if not nil, is shown what is passed on, of each direction in the
+	// order in which it is sent and before it is. [Pair.Farewell] needs it. It is
+	// the pair's alone until done is called.
+	Follow Follower
 	// Counters, if not nil, are added to as bytes move. Many pairs may share one.
 	Counters *Counters
 }
@@ -63,7 +67,7 @@ type Result struct {
 	Err    error // what broke, for ClientReset and UpstreamReset
 
 	FromClient, ToUpstream uint64 // bytes of payload, client to endpoint
-	FromUpstream, ToClient uint64 // bytes of payload, endpoint to client
+	FromUpstream, ToClient uint64 // bytes of payload, endpoint to client; the words of a farewell are in ToClient
 }
 
 // Pair is a client and its endpoint while they are relayed.
@@ -75,7 +79,29 @@ type Pair interface {
 	// within a second. It does not wait; done is called when both ends are
 	// closed. Only the first reason counts.
 	Close(why Reason)
+	// Farewell ends the pair and names why, with words (nil: none) as the last
+	// that the client is sent, at the first moment at which the endpoint's stream
+	// is between two packets and no QoS 2 exchange is open. An open exchange is
+	// waited for until patience is over, or the endpoint has closed; then only
+	// the packet boundary is, for at most a second more. After that the pair is
+	// closed without words. Never are words put inside a packet. Both ends are
+	// told of the end by close_notify and FIN; what they send from then on is
+	// dropped, for at most a second, since to close a socket with bytes unread
+	// would destroy the words on their way.
+	//
+	// It does not wait; done is called as with Close. Only the first Farewell or
+	// Close counts for the reason, and the first Farewell for the words, which
+	// must not change until done is called; many pairs may share them. A Close
+	// while a farewell waits ends it at once. Times have a grain of 100 ms.
+	// Without Options.Follow it is Close.
+	Farewell(why Reason, words []byte, patience time.Duration)
 }
+
+// The sides of a pair.
+const (
+	client   = 0
+	upstream = 1
+)
 
 // Relay carries pairs of connections. Create it with [New]; it works while
 // [Relay.Run] does.
@@ -213,8 +239,7 @@ type ledger struct {
 type terms struct {
 	counters     *Counters
 	observe      func([]byte) bool // nil when it has seen enough
-	idle, linger int32             // ticks; 0 is for ever
-	idleClient   bool
+	idle, linger int32             // ticks; 0 is for ever; idle is negative where only the client's bytes count
 }
 
 type ending struct {
@@ -223,9 +248,12 @@ type ending struct {
 }
 
 func newLedger(o Options, done func(Result)) ledger {
-	t := terms{idleClient: o.IdleClient, observe: o.Observe, counters: o.Counters}
+	t := terms{observe: o.Observe, counters: o.Counters}
 	if o.Idle > 0 {
 		t.idle = int32(min(ticks(o.Idle), math.MaxInt32))
+		if o.IdleClient {
+			t.idle = -t.idle
+		}
 	}
 	if o.Linger > 0 {
 		t.linger = int32(min(ticks(o.Linger), math.MaxInt32))
@@ -259,16 +287,19 @@ func ticks(d time.Duration) int64 { return int64((d+tick-1)/tick) + 1 }
 
 // due is when a pair is to be looked at, or 0 for never: both implementations keep idle and linger alike.
 func (l *ledger) due(lastClient, lastUpstream, linger int64) int64 {
-	if l.options.idle == 0 {
-		return linger
+	switch idle := int64(l.options.idle); {
+	case idle > 0:
+		return earlier(linger, max(lastClient, lastUpstream)+idle)
+	case idle < 0:
+		return earlier(linger, lastClient-idle)
 	}
-	last := lastClient
-	if !l.options.idleClient {
-		last = max(last, lastUpstream)
+	return linger
+}
+
+// earlier is the first of two ticks, where 0 is never.
+func earlier(a, b int64) int64 {
+	if a == 0 || b != 0 && b < a {
+		return b
 	}
-	due := last + int64(l.options.idle)
-	if linger != 0 {
-		due = min(due, linger)
-	}
-	return due
+	return a
 }

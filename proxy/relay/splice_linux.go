@@ -2,6 +2,7 @@ package relay
 
 import (
 	"io"
+	"math"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -12,9 +13,10 @@ import (
 // while it is busy: it borrows it after some full reads and gives it back when
 // its source runs dry.
 const (
-	spliceAfter = 4       // full reads of readMost in a row
-	pipeSize    = 1 << 20 // bytes, if the host allows it
-	pipesKept   = 4       // by a loop, for the next
+	spliceAfter = 4        // full reads of readMost in a row
+	spliceLeast = readMost // bytes that the follower need not see; with fewer, a read carries more
+	pipeSize    = 1 << 20  // bytes, if the host allows it
+	pipesKept   = 4        // by a loop, for the next
 )
 
 type pipe struct {
@@ -57,12 +59,15 @@ func (p *pipe) close() {
 func (p *loopPair) splices(i int) bool {
 	src, dst := &p.sides[i], &p.sides[1-i]
 	if dst.backlog != nil && dst.backlog.pipe != nil {
-		return true
-	}
-	if src.tls != nil || dst.tls != nil || src.fulls < spliceAfter || dst.broken || dst.shut {
+		if p.bypass(i) >= spliceLeast {
+			return true
+		}
+		fulls := src.fulls
+		p.endSplice(i)
+		src.fulls = fulls // it is at bulk all the same
 		return false
 	}
-	if i == upstream && p.options.observe != nil {
+	if src.tls != nil || dst.tls != nil || src.fulls < spliceAfter || dst.broken || dst.shut || p.bypass(i) < spliceLeast {
 		return false
 	}
 	borrowed := p.at().borrowPipe()
@@ -73,11 +78,24 @@ func (p *loopPair) splices(i int) bool {
 	return true
 }
 
+// bypass returns how many of the next bytes of side i nobody here has to see.
+func (p *loopPair) bypass(i int) int {
+	switch {
+	case p.parted || i == upstream && p.options.observe != nil:
+		return 0
+	case p.follow == nil || p.lost[i]:
+		return math.MaxInt
+	case i == client:
+		return p.follow.ClientLeft()
+	}
+	return p.follow.ServerLeft()
+}
+
 // splice moves one pipe's worth from side i to the other. It reports how much
 // came, and false when pump is to stop.
 func (p *loopPair) splice(i int) (n int, goOn bool) {
 	src, dst := &p.sides[i], &p.sides[1-i]
-	n, err := spliceSome(int(src.fd), dst.backlog.pipe.w, pipeSize)
+	n, err := spliceSome(int(src.fd), dst.backlog.pipe.w, min(pipeSize, p.bypass(i)))
 	switch {
 	case err == unix.EAGAIN:
 		src.readable = false
@@ -94,8 +112,12 @@ func (p *loopPair) splice(i int) (n int, goOn bool) {
 	}
 	dst.backlog.pipe.n = n
 	dst.backlog.owed += uint64(n)
+	p.skip(i, n)
 	p.countReceived(i, uint64(n))
 	p.drainPipe(dst)
+	if p.farewell != nil {
+		p.part()
+	}
 	return n, true
 }
 
