@@ -197,6 +197,34 @@ func (r *rekeyer) CloseWrite() error {
 	return r.Conn.CloseWrite()
 }
 
+// modelClient makes the outer end of a client over co, by v's TLS where it has
+// some, and the relay's end over near.
+func modelClient(t *testing.T, r *Relay, v variant, seed uint64, co *net.TCPConn, near *Conn) (outer, inner net.Conn) {
+	if v.tls == 0 {
+		return &chopped{co, rand.New(rand.NewPCG(seed, 7))}, near
+	}
+	own, err := NewConn(co, nil)
+	must(t, err)
+	var keys trafficKeys
+	own.cut = &cutter{}
+	std := tls.Client(own, &tls.Config{InsecureSkipVerify: true, MaxVersion: v.tls, KeyLogWriter: &keys})
+	shaken := make(chan error, 1)
+	go func() { shaken <- std.Handshake() }()
+	inner = v.handshake(t, r, near)
+	must(t, <-shaken)
+	own.cut = nil
+	state := std.ConnectionState()
+	rec, err := record.New(record.Secrets{Suite: state.CipherSuite, Read: keys.server, Write: keys.client})
+	if err != nil || state.Version != tls.VersionTLS13 || seed%2 != 0 {
+		return std, inner
+	}
+	k := &rekeyer{TLS: TLS{Conn: own, rec: rec}, out: &chopped{co, rand.New(rand.NewPCG(seed, 7))}, rng: rand.New(rand.NewPCG(seed, 8))}
+	if v.loops > 0 { // crypto/tls loses the read key when it cannot answer any more
+		k.asks = mostAsks
+	}
+	return k, inner
+}
+
 func playPair(t *testing.T, r *Relay, v variant, seed uint64) {
 	rng := rand.New(rand.NewPCG(seed, 42))
 	co, ci := tcpPair(t)
@@ -220,32 +248,8 @@ func playPair(t *testing.T, r *Relay, v variant, seed uint64) {
 	case 1:
 		s.reset = true
 	}
-	var client net.Conn = near
-	if v.tls != 0 {
-		own, err := NewConn(co, nil)
-		must(t, err)
-		var keys trafficKeys
-		own.cut = &cutter{}
-		std := tls.Client(own, &tls.Config{InsecureSkipVerify: true, MaxVersion: v.tls, KeyLogWriter: &keys})
-		shaken := make(chan error, 1)
-		go func() { shaken <- std.Handshake() }()
-		client = v.handshake(t, r, near)
-		must(t, <-shaken)
-		own.cut = nil
-		state := std.ConnectionState()
-		rec, err := record.New(record.Secrets{Suite: state.CipherSuite, Read: keys.server, Write: keys.client})
-		if err == nil && state.Version == tls.VersionTLS13 && seed%2 == 0 {
-			r := &rekeyer{TLS: TLS{Conn: own, rec: rec}, out: &chopped{co, rand.New(rand.NewPCG(seed, 7))}, rng: rand.New(rand.NewPCG(seed, 8))}
-			if v.loops > 0 { // crypto/tls loses the read key when it cannot answer any more
-				r.asks = mostAsks
-			}
-			c.conn = r
-		} else {
-			c.conn = std
-		}
-	} else {
-		c.conn = &chopped{co, rand.New(rand.NewPCG(seed, 7))}
-	}
+	var client net.Conn
+	c.conn, client = modelClient(t, r, v, seed, co, near)
 	done := make(chan Result, 2)
 	_, err = r.Add(client, far, Options{Idle: time.Minute}, func(res Result) { done <- res })
 	must(t, err)
