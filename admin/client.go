@@ -77,9 +77,20 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 	return s, nil
 }
 
-// Drain takes an endpoint out of use for new connections.
-func (c *Client) Drain(ctx context.Context, upstream, endpoint string) error {
-	return c.call(ctx, http.MethodPost, endpointPath(upstream, endpoint, "drain"), nil)
+// Drain takes an endpoint out of use for new connections and begins to move its clients away.
+func (c *Client) Drain(ctx context.Context, upstream, endpoint string, how Drain) error {
+	q := url.Values{}
+	if how.Over != nil {
+		q.Set("over", how.Over.String())
+	}
+	if how.Keep {
+		q.Set("keep", "true")
+	}
+	path := endpointPath(upstream, endpoint, "drain")
+	if len(q) > 0 {
+		path += "?" + q.Encode()
+	}
+	return c.call(ctx, http.MethodPost, path, nil)
 }
 
 // Enable puts an endpoint back into use.

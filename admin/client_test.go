@@ -29,16 +29,20 @@ func TestTheClientReadsWhatTheServerSays(t *testing.T) {
 	if err := c.Health(ctx); err != nil {
 		t.Error(err)
 	}
-	if err := c.Drain(ctx, "emqx", "[::1]:1883"); err != nil {
+	if err := c.Drain(ctx, "emqx", "[::1]:1883", Drain{}); err != nil {
+		t.Error(err)
+	}
+	over := 90 * time.Second
+	if err := c.Drain(ctx, "emqx", "[::1]:1883", Drain{Over: &over, Keep: true}); err != nil {
 		t.Error(err)
 	}
 	if err := c.Enable(ctx, "emqx", "[::1]:1883"); err != nil {
 		t.Error(err)
 	}
-	if want := []string{"drain emqx [::1]:1883", "enable emqx [::1]:1883"}; !reflect.DeepEqual(p.drained, want) {
+	if want := []string{"drain emqx [::1]:1883", "drain over 1m30s keep emqx [::1]:1883", "enable emqx [::1]:1883"}; !reflect.DeepEqual(p.drained, want) {
 		t.Errorf("got %q", p.drained)
 	}
-	if err := c.Drain(ctx, "a/b c", "x"); err == nil || err.Error() != `there is no upstream "a/b c": there are emqx, none` {
+	if err := c.Drain(ctx, "a/b c", "x", Drain{}); err == nil || err.Error() != `there is no upstream "a/b c": there are emqx, none` {
 		t.Errorf("got %v", err)
 	}
 }
@@ -62,11 +66,11 @@ func TestTheClientSendsItsToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := NewClient(serve(t, &process{}, anywhere, tokenFile))
-	if err := c.Drain(context.Background(), "emqx", "10.0.0.1:1883"); err == nil || !strings.Contains(err.Error(), "Authorization") {
+	if err := c.Drain(context.Background(), "emqx", "10.0.0.1:1883", Drain{}); err == nil || !strings.Contains(err.Error(), "Authorization") {
 		t.Errorf("without: %v", err)
 	}
 	c.Token = "s3cret"
-	if err := c.Drain(context.Background(), "emqx", "10.0.0.1:1883"); err != nil {
+	if err := c.Drain(context.Background(), "emqx", "10.0.0.1:1883", Drain{}); err != nil {
 		t.Error(err)
 	}
 }

@@ -6,8 +6,10 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
+	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"gopkg.in/yaml.v3"
@@ -62,8 +64,8 @@ func (s *Server) handler(loopback bool) http.Handler {
 	route("/api/v1/config", methods{http.MethodGet: s.config})
 	route("/api/v1/connections", methods{http.MethodGet: s.connections, http.MethodDelete: s.kick})
 	route("/api/v1/reload", methods{http.MethodPost: s.reload})
-	route("/api/v1/upstreams/{upstream}/endpoints/{endpoint}/drain", methods{http.MethodPost: s.drain(true)})
-	route("/api/v1/upstreams/{upstream}/endpoints/{endpoint}/enable", methods{http.MethodPost: s.drain(false)})
+	route("/api/v1/upstreams/{upstream}/endpoints/{endpoint}/drain", methods{http.MethodPost: s.drain})
+	route("/api/v1/upstreams/{upstream}/endpoints/{endpoint}/enable", methods{http.MethodPost: s.enable})
 
 	for path, h := range map[string]http.HandlerFunc{
 		"": pprof.Index, "cmdline": pprof.Cmdline, "profile": pprof.Profile, "symbol": pprof.Symbol, "trace": pprof.Trace,
@@ -154,19 +156,51 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-func (s *Server) drain(on bool) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		upstream, endpoint := r.PathValue("upstream"), r.PathValue("endpoint")
-		if missing := unknownEndpoint(s.o.Source.Upstreams(), upstream, endpoint); missing != "" {
-			fail(w, http.StatusNotFound, missing)
-			return
-		}
-		if err := s.o.Control.SetDraining(upstream, endpoint, on); err != nil {
-			fail(w, http.StatusConflict, err.Error())
-			return
-		}
-		answer(w, http.StatusOK, map[string]any{"upstream": upstream, "endpoint": endpoint, "draining": on})
+func (s *Server) drain(w http.ResponseWriter, r *http.Request) {
+	how, err := parseDrain(r.URL.Query())
+	if err != nil {
+		fail(w, http.StatusBadRequest, err.Error())
+		return
 	}
+	s.change(w, r, true, func(upstream, endpoint string) error { return s.o.Control.Drain(upstream, endpoint, how) })
+}
+
+func (s *Server) enable(w http.ResponseWriter, r *http.Request) {
+	s.change(w, r, false, s.o.Control.Enable)
+}
+
+// parseDrain reads the parameters over and keep.
+func parseDrain(q url.Values) (Drain, error) {
+	var how Drain
+	if text := q.Get("over"); text != "" {
+		over, err := time.ParseDuration(text)
+		if err != nil || over < 0 {
+			return how, fmt.Errorf("over=%q is no time: write for example 30s", text)
+		}
+		how.Over = &over
+	}
+	switch text := q.Get("keep"); text {
+	case "", "false":
+	case "true":
+		how.Keep = true
+	default:
+		return how, fmt.Errorf("keep=%q is neither true nor false", text)
+	}
+	return how, nil
+}
+
+// change does something to the endpoint that the request names.
+func (s *Server) change(w http.ResponseWriter, r *http.Request, draining bool, do func(upstream, endpoint string) error) {
+	upstream, endpoint := r.PathValue("upstream"), r.PathValue("endpoint")
+	if missing := unknownEndpoint(s.o.Source.Upstreams(), upstream, endpoint); missing != "" {
+		fail(w, http.StatusNotFound, missing)
+		return
+	}
+	if err := do(upstream, endpoint); err != nil {
+		fail(w, http.StatusConflict, err.Error())
+		return
+	}
+	answer(w, http.StatusOK, map[string]any{"upstream": upstream, "endpoint": endpoint, "draining": draining})
 }
 
 // unknownEndpoint says which name is wrong and which there are, or nothing.

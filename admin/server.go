@@ -28,8 +28,10 @@ type Control interface {
 	// Reload reads the configuration again. On error nothing changed, and each line of the error's text is one problem,
 	// as errors.Join writes them. It must not wait for the admin server that called it to end.
 	Reload(context.Context) error
-	// SetDraining takes an endpoint out of use for new connections, or puts it back.
-	SetDraining(upstream, endpoint string, on bool) error
+	// Drain takes an endpoint out of use for new connections and begins to move its clients away.
+	Drain(upstream, endpoint string, how Drain) error
+	// Enable puts an endpoint back into use; clients that are not moved away yet stay.
+	Enable(upstream, endpoint string) error
 	// Kick closes the connections of an MQTT client and says how many there were.
 	Kick(clientID string) int
 }

@@ -72,13 +72,24 @@ func (p *process) Reload(ctx context.Context) error {
 	return p.reloadErr
 }
 
-func (p *process) SetDraining(upstream, endpoint string, on bool) error {
+func (p *process) Drain(upstream, endpoint string, how Drain) error {
+	action := "drain"
+	if how.Over != nil {
+		action += " over " + how.Over.String()
+	}
+	if how.Keep {
+		action += " keep"
+	}
+	return p.change(action, upstream, endpoint)
+}
+
+func (p *process) Enable(upstream, endpoint string) error {
+	return p.change("enable", upstream, endpoint)
+}
+
+func (p *process) change(action, upstream, endpoint string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	action := "enable"
-	if on {
-		action = "drain"
-	}
 	p.drained = append(p.drained, action+" "+upstream+" "+endpoint)
 	return p.drainErr
 }
@@ -249,6 +260,11 @@ func TestAnEndpointIsDrainedByNameEscapedOrNot(t *testing.T) {
 		t.Errorf("got %q", p.drained)
 	}
 
+	for _, wrong := range []string{"over=30", "over=-1s", "keep=yes"} {
+		if got := ask(t, http.MethodPost, addr, "/api/v1/upstreams/emqx/endpoints/10.0.0.1:1883/drain?"+wrong); got.status != http.StatusBadRequest {
+			t.Errorf("%s: %d %s", wrong, got.status, got.body)
+		}
+	}
 	for path, want := range map[string]string{
 		"emqx/endpoints/10.0.0.2:1883": `upstream emqx has no endpoint \"10.0.0.2:1883\": there are 10.0.0.1:1883, [::1]:1883`,
 		"emqqx/endpoints/x":            `there is no upstream \"emqqx\": there are emqx, none`,

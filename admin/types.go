@@ -59,6 +59,12 @@ type Certificate struct {
 	Error     string    `json:"error"` // why a newer file was not taken; the rest describes what is in use
 }
 
+// Drain says how an endpoint is drained. The zero value moves its clients away over the time of the configuration.
+type Drain struct {
+	Over *time.Duration // nil means drain.over of the configuration
+	Keep bool           // clients stay
+}
+
 // Connection is one entry of /api/v1/connections.
 type Connection struct {
 	ID          uint64    `json:"id"`

@@ -60,6 +60,11 @@ func (l *Lease) Upstream() string {
 	return l.node.pool.name
 }
 
+// To reports whether the lease is one of p's on the endpoint at addr.
+func (l *Lease) To(p *Pool, addr string) bool {
+	return l.node != nil && l.node.pool == p && l.node.addr == addr
+}
+
 // ID is what [PickInfo].Avoid takes to keep the next pick away from this endpoint. It stays valid after Done.
 func (l *Lease) ID() NodeID {
 	if l.node == nil {

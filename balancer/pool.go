@@ -153,6 +153,16 @@ func (p *Pool) SetDraining(addr string, on bool) error {
 	return nil
 }
 
+// Connections is the number of connections to the endpoint at addr, reserved ones included; 0 for one that is unknown.
+func (p *Pool) Connections(addr string) int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := p.known[addr]; n != nil {
+		return n.active.Load()
+	}
+	return 0
+}
+
 // publish makes a new snapshot the current one and returns what that changed for ejected endpoints. p.mu is held.
 func (p *Pool) publish(o Options, members []member) []Change {
 	s := newSnapshot(p, o, members)

@@ -105,6 +105,9 @@ func (c *checker) upstream(u *Upstream, path string) {
 		c.upstreamTLS(u.TLS, path+".tls")
 	}
 	c.slowStart(u.SlowStart, path+".slow_start")
+	if r := u.Rebalance; r.DisconnectsPerSecond == 0 && r != DefaultUpstream().Rebalance && !c.failed(path+".rebalance.disconnects_per_second") {
+		c.warnf(path+".rebalance.threshold_percent", "has no effect without disconnects_per_second: write how many clients may be sent off a second, such as 50")
+	}
 	first := map[hostPort]int{}
 	for i, endpoint := range u.Endpoints {
 		at := fmt.Sprintf("%s.endpoints[%d].address", path, i)

@@ -109,6 +109,7 @@ type Upstream struct {
 	ConnectTimeout time.Duration `yaml:"connect_timeout" min:"1ms"`
 	Tries          int           `yaml:"tries" min:"0"`
 	SlowStart      SlowStart     `yaml:"slow_start"`
+	Rebalance      Rebalance     `yaml:"rebalance"`
 	Endpoints      []Endpoint    `yaml:"endpoints" required:"write at least one, such as - {address: 127.0.0.1:1883}"`
 	Health         Health        `yaml:"health"`
 }
@@ -125,6 +126,12 @@ type UpstreamTLS struct {
 type SlowStart struct {
 	ConnectsPerSecond int           `yaml:"connects_per_second" min:"0" max:"1000000"` // 0: no slow start
 	For               time.Duration `yaml:"for"`
+}
+
+// Rebalance parts with clients of endpoints that have more than their share.
+type Rebalance struct {
+	DisconnectsPerSecond int `yaml:"disconnects_per_second" min:"0" max:"1000000"` // 0: none
+	ThresholdPercent     int `yaml:"threshold_percent" min:"1" max:"1000"`         // above the fair share
 }
 
 // Endpoint is one server.

@@ -43,6 +43,7 @@ func DefaultUpstream() Upstream {
 		SendProxy:      "off",
 		ConnectTimeout: 3 * time.Second,
 		Tries:          3,
+		Rebalance:      Rebalance{ThresholdPercent: 10},
 		Health: Health{
 			Active:  Active{Type: "none", Interval: 5 * time.Second, Timeout: 2 * time.Second, Rise: 2, Fall: 3},
 			Passive: Passive{MaxFails: 3, FailTimeout: 10 * time.Second},

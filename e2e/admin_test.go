@@ -77,7 +77,7 @@ func TestAnEndpointIsDrainedAndEnabledByHand(t *testing.T) {
 	e := balanced(t, fmt.Sprintf(`{balance: round_robin, endpoints: %s}`, endpoints(a.address(), b.address())))
 	old := crowd(t, e, 4)
 
-	out, errs, code := run(t, "drain", "--admin", e.admin, "emqx", a.address())
+	out, errs, code := run(t, "drain", "--keep", "--admin", e.admin, "emqx", a.address())
 	if code != 0 || !strings.Contains(out, "draining") {
 		t.Fatalf("mqedge drain: %d %s%s", code, out, errs)
 	}

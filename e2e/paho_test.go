@@ -66,9 +66,16 @@ func (c *client311) received() <-chan string { return c.messages }
 // connect5 runs paho's MQTT 5 client over conn.
 func connect5(t testing.TB, conn net.Conn, id string) client {
 	t.Helper()
+	return connect5With(t, conn, id, nil)
+}
+
+// connect5With has told, if not nil, hear of the server's DISCONNECT.
+func connect5With(t testing.TB, conn net.Conn, id string, told func(*paho5.Disconnect)) client {
+	t.Helper()
 	c := &client5{t: t, messages: make(chan string, 16)}
 	c.paho = paho5.NewClient(paho5.ClientConfig{
-		Conn: packets.NewThreadSafeConn(conn), // paho writes a packet in pieces, from several goroutines
+		OnServerDisconnect: told,
+		Conn:               packets.NewThreadSafeConn(conn), // paho writes a packet in pieces, from several goroutines
 		OnPublishReceived: []func(paho5.PublishReceived) (bool, error){func(p paho5.PublishReceived) (bool, error) {
 			c.messages <- string(p.Packet.Payload)
 			return true, nil

@@ -17,7 +17,7 @@ func TestAnEndpointThatIsBackStartsSlowlyWhileOthersServe(t *testing.T) {
 		t.Fatalf("shares %v at the beginning, want 2 and 2: nobody is warm yet", got)
 	}
 	path := "/api/v1/upstreams/emqx/endpoints/" + b.address()
-	e.call("POST", path+"/drain")
+	e.call("POST", path+"/drain?keep=true")
 	e.call("POST", path+"/enable")
 	began := time.Now()
 	crowd(t, e, 40)
@@ -28,7 +28,7 @@ func TestAnEndpointThatIsBackStartsSlowlyWhileOthersServe(t *testing.T) {
 	if reason := e.endpoint("emqx", b.address()).Reason; !strings.Contains(reason, "slow start: 1 connections/s for") {
 		t.Errorf("reason %q", reason)
 	}
-	e.call("POST", "/api/v1/upstreams/emqx/endpoints/"+a.address()+"/drain")
+	e.call("POST", "/api/v1/upstreams/emqx/endpoints/"+a.address()+"/drain?keep=true")
 	before := shares(e)[1]
 	crowd(t, e, 10)
 	if got := shares(e); got[1] != before+10 {

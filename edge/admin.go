@@ -242,22 +242,6 @@ type control struct{ e *Edge }
 
 func (c control) Reload(context.Context) error { return c.e.Reload() }
 
-func (c control) SetDraining(upstream, endpoint string, on bool) error {
-	up := c.e.current.Load().upstreams[upstream]
-	if up == nil {
-		return fmt.Errorf("there is no upstream %q", upstream)
-	}
-	if err := up.pool.SetDraining(endpoint, on); err != nil {
-		return err
-	}
-	done := "endpoint drained by hand"
-	if !on {
-		done = "endpoint enabled by hand"
-	}
-	c.e.log.Info(done, "upstream", upstream, "endpoint", endpoint)
-	return nil
-}
-
 func (c control) Kick(clientID string) int {
 	n := 0
 	for _, l := range c.e.all() {

@@ -23,6 +23,7 @@ func (e *Edge) commit(g, old *generation) {
 		up.pool.Configure(up.options)
 		up.pool.Update(up.endpoints)
 		up.beginCheck(old.upstreams[name])
+		e.beginRebalance(up, old.upstreams[name])
 		if up.certs != nil {
 			up.watch = start(func(ctx context.Context) { up.certs.Run(ctx) })
 		}
@@ -72,6 +73,7 @@ func (e *Edge) retire(old, g *generation) {
 		up.watch.stop()
 		if g.upstreams[name] == nil {
 			up.check.stop()
+			up.rebalance.stop()
 		}
 	}
 	if old.accessLog != nil && old.accessLog != g.accessLog {

@@ -25,7 +25,7 @@ func (e *Edge) drain(stop context.Context) {
 	e.closeSockets(g)
 	ctx, cancel := context.WithTimeout(stop, d.Deadline)
 	defer cancel()
-	proxy.Drain(ctx, all, d.Over, proxy.ReasonShutdown)
+	proxy.Drain(ctx, all, d.Over)
 	if !e.waitForConnections(ctx, all) && stop.Err() == nil {
 		e.log.Warn("drain.deadline reached", "connections", active(all))
 	}
@@ -78,6 +78,7 @@ func (e *Edge) shutDown() {
 	e.draining.Store(true)
 	g := e.current.Load()
 	e.closeSockets(g)
+	e.moves.end()
 	all := e.all()
 	proxy.CloseAll(all, proxy.ReasonShutdown)
 	ctx, cancel := context.WithTimeout(context.Background(), lastCloses)
@@ -89,6 +90,7 @@ func (e *Edge) shutDown() {
 	for _, up := range g.upstreams {
 		up.watch.stop()
 		up.check.stop()
+		up.rebalance.stop()
 	}
 	close(e.ended)
 	if g.admin != nil {

@@ -65,6 +65,7 @@ type Edge struct {
 	mu        sync.Mutex // one start, reload or end at a time; guards what follows
 	tickets   map[string]*certs.Tickets
 	pools     map[string]*balancer.Pool // those of upstreams that are gone too, while they have connections
+	moves     moves
 	current   atomic.Pointer[generation]
 	draining  atomic.Bool
 	lingering sync.WaitGroup
@@ -79,6 +80,7 @@ func New(o Options) *Edge {
 	e := &Edge{
 		options: o, logHandler: newLogHandler(), started: time.Now(), probeName: probeName(),
 		tickets: make(map[string]*certs.Tickets), pools: make(map[string]*balancer.Pool), ended: make(chan struct{}),
+		moves: moves{tasks: make(map[moving]*task)},
 	}
 	e.logWriter = newLogWriter(o.LogOutput)
 	e.logHandler.use(e.logWriter, configs.Default().Log)

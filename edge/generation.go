@@ -32,6 +32,7 @@ type upstream struct {
 	certs     *certs.ClientStore  // nil = plain TCP to the endpoints
 	watch     *task               // of certs
 	check     *check              // nil = none
+	rebalance *rebalance          // nil = none
 }
 
 type listener struct {
@@ -145,7 +146,7 @@ func (g *generation) ownerOf(s *socket) string {
 }
 
 func (e *Edge) prepareUpstream(name string, u *configs.Upstream) (*upstream, error) {
-	up := &upstream{options: poolOptions(u, e.endpointChanged), endpoints: endpoints(u.Endpoints), check: e.newCheck(name, u)}
+	up := &upstream{options: poolOptions(u, e.endpointChanged), endpoints: endpoints(u.Endpoints), check: e.newCheck(name, u), rebalance: newRebalance(u)}
 	if up.pool = e.pools[name]; up.pool == nil {
 		up.pool = balancer.New(name, up.options)
 	}

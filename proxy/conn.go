@@ -47,6 +47,8 @@ type conn struct {
 	received    uint32              // from the client before the relay began
 	answered    uint32              // by the endpoint before the relay began
 
+	follower mqtt.Follower // of MQTT without WebSocket; the relay's once it has begun
+
 	mu    sync.Mutex
 	pair  relay.Pair // nil until the relay begins
 	early *early     // nil from then on
@@ -58,6 +60,9 @@ type early struct {
 	stream   *relay.Conn
 	dialled  netip.AddrPort // whom its PROXY header says that the client called; else zero
 	closing  string         // why the connection is to end, if told to
+	leaving  farewell       // likewise, as soon as it can be told
+	aborted  bool           // or at once
+	greeted  bool           // it has the endpoint's CONNACK
 	header   bool           // its PROXY header was read, if it begins with one
 
 	upgrade *ws.Upgrade // of MQTT over WebSocket
@@ -119,7 +124,7 @@ func (c *conn) serve() {
 		c.refuse(client, err)
 		return
 	}
-	if err := c.relay(client, upstream, answer); err != nil {
+	if err := c.relay(client, upstream, first, answer); err != nil {
 		upstream.Close()
 		c.lease.Done(balancer.Broken)
 		c.refuse(client, err)
@@ -258,13 +263,17 @@ func (c *conn) learnUpgraded(client net.Conn) (mqtt.Connect, []byte, error) {
 
 // relay passes the endpoint's answer on and hands both connections over. On
 // error it took neither.
-func (c *conn) relay(client, upstream net.Conn, answer []byte) error {
+func (c *conn) relay(client, upstream net.Conn, first, answer []byte) error {
+	if c.isClosing() {
+		return &refusal{status: 503}
+	}
 	s := c.early.settings
 	if len(answer) > 0 {
 		client.SetWriteDeadline(time.Now().Add(farewellTime))
 		if _, err := client.Write(answer); err != nil {
 			return &refusal{reason: reasonClientGone, status: 400, err: err}
 		}
+		c.early.greeted = true
 		c.answered = uint32(len(answer))
 		c.listener.bytes.ToClient.Add(uint64(len(answer)))
 		c.countConnack()
@@ -272,14 +281,15 @@ func (c *conn) relay(client, upstream net.Conn, answer []byte) error {
 	o := relay.Options{Idle: s.IdleTimeout, Counters: &c.listener.bytes}
 	if c.protocol.isMQTT() {
 		o.Linger = mqttLinger
+		o.Follow = c.follow(first, answer)
 		if c.keepAlive > 0 {
 			o.Idle, o.IdleClient = time.Duration(c.keepAlive)*time.Second*3/2, true // MQTT-3.1.2-22
 		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if why := c.early.closing; why != "" {
-		return &refusal{reason: why, status: 503}
+	if c.early.aborted {
+		return &refusal{status: 503}
 	}
 	client.SetDeadline(time.Time{})
 	upstream.SetDeadline(time.Time{})
@@ -290,7 +300,11 @@ func (c *conn) relay(client, upstream net.Conn, answer []byte) error {
 	if err != nil {
 		return &refusal{reason: reasonClientGone, status: 500, err: err}
 	}
+	leaving := c.early.leaving
 	c.pair, c.early = pair, nil
+	if leaving.reason != "" { // too late for a refusal
+		c.part(leaving, 0)
+	}
 	return nil
 }
 
@@ -338,18 +352,29 @@ func (c *conn) finish(rec *accesslog.Record) {
 func (c *conn) close(why string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case c.pair != nil:
+	if c.pair != nil {
 		c.pair.Close(relay.Reason(why))
-	case c.early.closing == "":
+		return
+	}
+	if c.early.closing == "" {
 		c.early.closing = why
+	}
+	if !c.early.aborted {
+		c.early.aborted = true
 		c.early.stream.Abort()
 	}
 }
 
-// isClosing reports whether the connection was told to end.
+// isClosing reports whether the connection, which no relay has yet, was told to end.
 func (c *conn) isClosing() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.early.closing != ""
+}
+
+// isEarly reports whether no relay has the connection yet.
+func (c *conn) isEarly() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.early != nil
 }

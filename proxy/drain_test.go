@@ -36,7 +36,7 @@ func TestADrainClosesEvenlyOverTheTime(t *testing.T) {
 			ends[i] = time.Since(start)
 		})
 	}
-	Drain(t.Context(), []*Listener{r.Listener}, over, ReasonShutdown)
+	Drain(t.Context(), []*Listener{r.Listener}, over)
 	took := time.Since(start)
 	all.Wait()
 	if took < over*9/10 || took > over+time.Second {
@@ -64,7 +64,7 @@ func TestADrainReturnsEarlyWhenNoneIsLeft(t *testing.T) {
 	drained := make(chan struct{})
 	go func() {
 		defer close(drained)
-		Drain(t.Context(), []*Listener{r.Listener}, time.Hour, ReasonShutdown)
+		Drain(t.Context(), []*Listener{r.Listener}, time.Hour)
 	}()
 	for _, c := range conns {
 		c.Close()
@@ -82,7 +82,7 @@ func TestADrainThatIsCalledOffLeavesTheRest(t *testing.T) {
 	park(t, r, 10)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	Drain(ctx, []*Listener{r.Listener}, time.Hour, ReasonShutdown)
+	Drain(ctx, []*Listener{r.Listener}, time.Hour)
 	if n := r.Stats().Active; n < 8 {
 		t.Errorf("%d of 10 are left after a moment of an hour", n)
 	}
@@ -102,7 +102,7 @@ func TestADrainEndsConnectionsInEveryStage(t *testing.T) {
 		send(t, client, connect("half", 0)[:5])
 		until(t, "three connections", func() bool { return r.Stats().Active == 3 })
 
-		Drain(t.Context(), []*Listener{r.Listener}, over, ReasonShutdown)
+		Drain(t.Context(), []*Listener{r.Listener}, over)
 		receiveEnd(t, inHeader)
 		receiveEnd(t, inHandshake)
 		receiveEnd(t, client)

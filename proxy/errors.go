@@ -57,6 +57,8 @@ const (
 
 	// ReasonShutdown is the reason for connections closed because the process ends.
 	ReasonShutdown = "shutdown"
+	reasonMoved    = "endpoint_drained" // its endpoint is drained
+	reasonSpread   = "rebalanced"       // its endpoint had more than its share
 )
 
 // isLocal reports whether a dial failed for want of something on this host, or
@@ -120,6 +122,8 @@ func connackFor(reason string) (code byte, ok bool) {
 		return mqtt.QuotaExceeded, true
 	case reasonNoEndpoint, reasonConnectFailed, reasonLocalLimit:
 		return mqtt.ServerUnavailable, true
+	case ReasonShutdown:
+		return mqtt.ServerBusy, true
 	}
 	return 0, false
 }

@@ -41,9 +41,12 @@ var (
 func (c *conn) reach(first []byte) (upstream net.Conn, answer []byte, err error) {
 	r := &c.early.settings.Route
 	began := time.Now()
-	info := balancer.PickInfo{Key: c.key()}
+	info := balancer.PickInfo{Key: c.key(r.HashKey)}
 	var last error
 	for {
+		if c.isClosing() {
+			return nil, nil, unreachable(last)
+		}
 		lease, err := r.Upstream.Pick(info)
 		if err != nil {
 			if last != nil {
@@ -77,16 +80,16 @@ func (c *conn) reach(first []byte) (upstream net.Conn, answer []byte, err error)
 		info.Avoid = append(info.Avoid, lease.ID())
 		blame(&lease, err)
 		final := c.early.settings.OneEndpoint && c.sent > 0 // it may have seen CONNECT
-		if final || len(info.Avoid) == r.Tries || time.Since(began) > reachTimeout || !mayRetry(err) || c.isClosing() {
+		if final || len(info.Avoid) == r.Tries || time.Since(began) > reachTimeout || !mayRetry(err) {
 			return nil, nil, unreachable(last)
 		}
 	}
 }
 
-// key is what the pool is to keep together.
-func (c *conn) key() balancer.Key {
+// key is what the pool is to keep together, by what [Route].HashKey says.
+func (c *conn) key(by string) balancer.Key {
 	var key string
-	switch c.early.settings.Route.HashKey {
+	switch by {
 	case "":
 		return 0
 	case "client_id":

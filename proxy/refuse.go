@@ -58,14 +58,14 @@ func (c *conn) hearOut(stream *relay.Conn) net.Conn {
 // where the client has sent a CONNECT (MQTT 5.0 section 3.2.2.2).
 func (c *conn) refuse(client net.Conn, err error) {
 	c.mu.Lock()
-	why := c.early.closing
+	why, aborted := c.early.closing, c.early.aborted
 	c.mu.Unlock()
 	r := &refusal{reason: reasonClientGone, status: 400, err: err}
 	errors.As(err, &r)
 	if why != "" { // the error is only how it came about
 		r = &refusal{reason: why, status: 503}
 	}
-	if words := c.words(r); words != nil && why == "" {
+	if words := c.words(r); words != nil && !aborted {
 		c.farewell(client, words)
 		c.countConnack()
 	}
@@ -89,7 +89,7 @@ func (c *conn) refuse(client net.Conn, err error) {
 // words are the CONNACK that refuses the client, the endpoint's own if there is
 // one; nil if it is to hear none.
 func (c *conn) words(r *refusal) []byte {
-	if c.connect.Level == 0 {
+	if c.connect.Level == 0 || c.early.greeted {
 		return nil
 	}
 	var d *declined

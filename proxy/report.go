@@ -91,12 +91,12 @@ func (l *Listener) Connections(f Filter, limit int) (total int, some iter.Seq[Co
 	}
 }
 
-// Kick closes the connections of an MQTT client id and returns how many there were.
+// Kick ends the connections of an MQTT client id and returns how many there were.
 func (l *Listener) Kick(clientID string) int {
 	n := 0
 	l.conns.each(func(c *conn) bool {
 		if c.matches(Filter{ClientID: clientID}) {
-			c.close(reasonKicked)
+			c.leave(kicked, 0)
 			n++
 		}
 		return true

@@ -67,7 +67,7 @@ cluster, with the client's real address passed on by the PROXY protocol.`,
 	}
 	root.AddCommand(
 		newRun(), newCheck(), newDemo(),
-		newStatus(), newConnections(), newKick(), newHealth(), newSwitch("drain"), newSwitch("enable"),
+		newStatus(), newConnections(), newKick(), newHealth(), newDrain(), newEnable(),
 		newSchema(), newVersion(), newCompletion(),
 	)
 	root.CompletionOptions.DisableDefaultCmd = true // newCompletion refuses a shell it does not know

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -102,27 +103,46 @@ func newHealth() *cobra.Command {
 	return cmd
 }
 
-// newSwitch makes `drain` and `enable`.
-func newSwitch(verb string) *cobra.Command {
+func newDrain() *cobra.Command {
 	var f adminFlags
-	short, done := "Give an endpoint no new connections; those it has stay", "draining"
-	if verb == "enable" {
-		short, done = "Give a drained endpoint new connections again", "enabled"
-	}
+	var how admin.Drain
+	var over time.Duration
 	cmd := &cobra.Command{
-		Use:   verb + " UPSTREAM ENDPOINT",
-		Short: short,
+		Use:   "drain UPSTREAM ENDPOINT",
+		Short: "Give an endpoint no new connections and move its clients away",
+		Args:  cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("over") {
+				how.Over = &over
+			}
+			return f.ask(func(ctx context.Context, c *admin.Client) error {
+				if err := c.Drain(ctx, args[0], args[1], how); err != nil {
+					return err
+				}
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s: draining\n", args[0], args[1])
+				return err
+			})
+		},
+	}
+	f.addToken(cmd)
+	cmd.Flags().DurationVar(&over, "over", 0, "move its clients away over this time instead of the configuration's drain.over")
+	cmd.Flags().BoolVar(&how.Keep, "keep", false, "let its clients stay until they go by themselves")
+	cmd.MarkFlagsMutuallyExclusive("over", "keep")
+	return cmd
+}
+
+func newEnable() *cobra.Command {
+	var f adminFlags
+	cmd := &cobra.Command{
+		Use:   "enable UPSTREAM ENDPOINT",
+		Short: "Give a drained endpoint new connections again",
 		Args:  cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.ask(func(ctx context.Context, c *admin.Client) error {
-				change := c.Drain
-				if verb == "enable" {
-					change = c.Enable
-				}
-				if err := change(ctx, args[0], args[1]); err != nil {
+				if err := c.Enable(ctx, args[0], args[1]); err != nil {
 					return err
 				}
-				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s: %s\n", args[0], args[1], done)
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s: enabled\n", args[0], args[1])
 				return err
 			})
 		},

@@ -1,0 +1,99 @@
+package edge
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/mqedge/mqedge/admin"
+	"github.com/mqedge/mqedge/balancer"
+	"github.com/mqedge/mqedge/proxy"
+)
+
+// moves are the endpoints that clients are being moved away from. A move survives
+// reloads; it ends when its endpoint is empty or enabled again.
+type moves struct {
+	mu    sync.Mutex
+	tasks map[moving]*task
+	ended bool
+}
+
+type moving struct {
+	pool *balancer.Pool
+	addr string
+}
+
+// begin moves the clients of an endpoint away over a time. A move that goes on
+// already begins anew.
+func (e *Edge) move(p *balancer.Pool, addr string, over time.Duration) {
+	m, key := &e.moves, moving{p, addr}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ended {
+		return
+	}
+	m.tasks[key].stop()
+	m.tasks[key] = start(func(ctx context.Context) { proxy.Move(ctx, e.all, p, addr, over) })
+}
+
+// stop lets the clients stay that are not moved yet.
+func (m *moves) stop(p *balancer.Pool, addr string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tasks[moving{p, addr}].stop()
+	delete(m.tasks, moving{p, addr})
+}
+
+// end stops all for good.
+func (m *moves) end() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ended = true
+	for _, t := range m.tasks {
+		t.stop()
+	}
+}
+
+func (c control) Drain(upstream, endpoint string, how admin.Drain) error {
+	p, err := c.pool(upstream)
+	if err != nil {
+		return err
+	}
+	if err := p.SetDraining(endpoint, true); err != nil {
+		return err
+	}
+	if how.Keep {
+		c.e.moves.stop(p, endpoint)
+		c.e.log.Info("endpoint drained by hand; its connections stay", "upstream", upstream, "endpoint", endpoint)
+		return nil
+	}
+	over := c.e.current.Load().config.Drain.Over
+	if how.Over != nil {
+		over = *how.Over
+	}
+	c.e.log.Info("endpoint drained by hand", "upstream", upstream, "endpoint", endpoint, "connections", p.Connections(endpoint), "over", over.String())
+	c.e.move(p, endpoint, over)
+	return nil
+}
+
+func (c control) Enable(upstream, endpoint string) error {
+	p, err := c.pool(upstream)
+	if err != nil {
+		return err
+	}
+	if err := p.SetDraining(endpoint, false); err != nil {
+		return err
+	}
+	c.e.moves.stop(p, endpoint)
+	c.e.log.Info("endpoint enabled by hand", "upstream", upstream, "endpoint", endpoint)
+	return nil
+}
+
+func (c control) pool(upstream string) (*balancer.Pool, error) {
+	up := c.e.current.Load().upstreams[upstream]
+	if up == nil {
+		return nil, fmt.Errorf("there is no upstream %q", upstream)
+	}
+	return up.pool, nil
+}
