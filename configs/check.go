@@ -95,6 +95,7 @@ func (c *checker) listener(l *Listener, path string) {
 	if l.TLS != nil {
 		c.tls(l.TLS, path+".tls")
 	}
+	c.tcp(l.TCP, path+".tcp")
 	if l.Protocol != "mqtt" && l.MQTT != DefaultListener().MQTT {
 		c.warnf(path+".mqtt", "has no effect with protocol %s: remove it", l.Protocol)
 	}
@@ -104,6 +105,8 @@ func (c *checker) upstream(u *Upstream, path string) {
 	if u.TLS != nil {
 		c.upstreamTLS(u.TLS, path+".tls")
 	}
+	c.tcp(u.TCP, path+".tcp")
+	c.sources(u, path)
 	c.slowStart(u.SlowStart, path+".slow_start")
 	if r := u.Rebalance; r.DisconnectsPerSecond == 0 && r != DefaultUpstream().Rebalance && !c.failed(path+".rebalance.disconnects_per_second") {
 		c.warnf(path+".rebalance.threshold_percent", "has no effect without disconnects_per_second: write how many clients may be sent off a second, such as 50")

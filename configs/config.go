@@ -65,7 +65,14 @@ type Listener struct {
 	Deny                []netip.Prefix `yaml:"deny"`
 	MaxConnections      int            `yaml:"max_connections" min:"0"`
 	MaxConnectionsPerIP int            `yaml:"max_connections_per_ip" min:"0"`
+	TCP                 TCP            `yaml:"tcp"`
 	MQTT                MQTT           `yaml:"mqtt"`
+}
+
+// TCP is how the kernel finds a peer that is gone without a word.
+type TCP struct {
+	KeepAlive   time.Duration `yaml:"keepalive" max:"9h"`     // 0: no probes
+	UserTimeout time.Duration `yaml:"user_timeout" max:"24h"` // 0: the kernel's own patience
 }
 
 // TLS is what a listener shows its clients and asks of them.
@@ -102,16 +109,18 @@ type MQTT struct {
 
 // Upstream is a set of endpoints that serve the same thing.
 type Upstream struct {
-	Balance        string        `yaml:"balance" one_of:"round_robin least_conn random_two hash"`
-	HashKey        string        `yaml:"hash_key" one_of:"client_id username source_ip sni"` // what hash keeps together
-	SendProxy      string        `yaml:"send_proxy" one_of:"off v1 v2"`
-	TLS            *UpstreamTLS  `yaml:"tls"` // nil: plain TCP to the endpoints
-	ConnectTimeout time.Duration `yaml:"connect_timeout" min:"1ms"`
-	Tries          int           `yaml:"tries" min:"0"`
-	SlowStart      SlowStart     `yaml:"slow_start"`
-	Rebalance      Rebalance     `yaml:"rebalance"`
-	Endpoints      []Endpoint    `yaml:"endpoints" required:"write at least one, such as - {address: 127.0.0.1:1883}"`
-	Health         Health        `yaml:"health"`
+	Balance         string        `yaml:"balance" one_of:"round_robin least_conn random_two hash"`
+	HashKey         string        `yaml:"hash_key" one_of:"client_id username source_ip sni"` // what hash keeps together
+	SendProxy       string        `yaml:"send_proxy" one_of:"off v1 v2"`
+	TLS             *UpstreamTLS  `yaml:"tls"` // nil: plain TCP to the endpoints
+	ConnectTimeout  time.Duration `yaml:"connect_timeout" min:"1ms"`
+	Tries           int           `yaml:"tries" min:"0"`
+	TCP             TCP           `yaml:"tcp"`
+	SourceAddresses []string      `yaml:"source_addresses" kind:"source"` // empty: the kernel chooses
+	SlowStart       SlowStart     `yaml:"slow_start"`
+	Rebalance       Rebalance     `yaml:"rebalance"`
+	Endpoints       []Endpoint    `yaml:"endpoints" required:"write at least one, such as - {address: 127.0.0.1:1883}"`
+	Health          Health        `yaml:"health"`
 }
 
 // UpstreamTLS is how endpoints are verified, and what is shown to them.

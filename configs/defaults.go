@@ -21,6 +21,7 @@ func DefaultListener() Listener {
 		Protocol:         "mqtt",
 		HandshakeTimeout: 5 * time.Second,
 		IdleTimeout:      350 * time.Second,
+		TCP:              TCP{UserTimeout: time.Minute},
 		MQTT:             MQTT{ConnectTimeout: 5 * time.Second, MaxConnectSize: 64 << 10, Retry: true},
 	}
 }
@@ -44,6 +45,7 @@ func DefaultUpstream() Upstream {
 		ConnectTimeout: 3 * time.Second,
 		Tries:          3,
 		Rebalance:      Rebalance{ThresholdPercent: 10},
+		TCP:            TCP{KeepAlive: 30 * time.Second, UserTimeout: time.Minute},
 		Health: Health{
 			Active:  Active{Type: "none", Interval: 5 * time.Second, Timeout: 2 * time.Second, Rise: 2, Fall: 3},
 			Passive: Passive{MaxFails: 3, FailTimeout: 10 * time.Second},

@@ -77,6 +77,8 @@ func (d *decoder) text(text string, tag reflect.StructTag, p path) (string, erro
 		return text, checkHost(text)
 	case "path":
 		return text, checkPath(text)
+	case "source":
+		return checkSource(text)
 	case "suite":
 		return text, checkSuite(text)
 	case "alpn":

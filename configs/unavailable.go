@@ -23,7 +23,6 @@ func laterKeys() []later {
 		{"listeners.*.connect_rate.burst", "*"},
 		{"listeners.*.connect_rate.queue", "*"},
 		{"listeners.*.connect_rate.wait", "*"},
-		{"upstreams.*.source_addresses", "[]"},
 		{"upstreams.*.gossip", `""`},
 		{"upstreams.*.dns.name", `""`},
 		{"upstreams.*.dns.port", "*"},

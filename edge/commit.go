@@ -8,6 +8,7 @@ import (
 
 	"github.com/mqedge/mqedge/balancer"
 	"github.com/mqedge/mqedge/proxy"
+	"github.com/mqedge/mqedge/proxy/ports"
 )
 
 // overlap is how long what a reload replaced lives on beside its successor: the
@@ -18,8 +19,10 @@ const overlap = time.Second
 // commit puts g in force in place of old. It cannot fail.
 func (e *Edge) commit(g, old *generation) {
 	e.logHandler.use(e.logWriter, g.config.Log)
+	available := ports.Available()
 	for name, up := range g.upstreams {
-		e.pools[name] = up.pool
+		e.pools[name], e.sources[name] = up.pool, up.sources
+		up.sources.Configure(up.addresses, available)
 		up.pool.Configure(up.options)
 		up.pool.Update(up.endpoints)
 		up.beginCheck(old.upstreams[name])
@@ -69,6 +72,7 @@ func (e *Edge) retire(old, g *generation) {
 		l.watch.stop()
 	}
 	maps.DeleteFunc(e.pools, func(name string, p *balancer.Pool) bool { return g.upstreams[name] == nil && idle(p) })
+	maps.DeleteFunc(e.sources, func(name string, _ *ports.Set) bool { return e.pools[name] == nil })
 	for name, up := range old.upstreams {
 		up.watch.stop()
 		if g.upstreams[name] == nil {

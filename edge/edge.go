@@ -17,6 +17,7 @@ import (
 	"github.com/mqedge/mqedge/certs"
 	"github.com/mqedge/mqedge/configs"
 	"github.com/mqedge/mqedge/proxy"
+	"github.com/mqedge/mqedge/proxy/ports"
 	"github.com/mqedge/mqedge/proxy/relay"
 )
 
@@ -65,6 +66,7 @@ type Edge struct {
 	mu        sync.Mutex // one start, reload or end at a time; guards what follows
 	tickets   map[string]*certs.Tickets
 	pools     map[string]*balancer.Pool // those of upstreams that are gone too, while they have connections
+	sources   map[string]*ports.Set     // likewise
 	moves     moves
 	current   atomic.Pointer[generation]
 	draining  atomic.Bool
@@ -79,7 +81,8 @@ func New(o Options) *Edge {
 	}
 	e := &Edge{
 		options: o, logHandler: newLogHandler(), started: time.Now(), probeName: probeName(),
-		tickets: make(map[string]*certs.Tickets), pools: make(map[string]*balancer.Pool), ended: make(chan struct{}),
+		tickets: make(map[string]*certs.Tickets), pools: make(map[string]*balancer.Pool),
+		sources: make(map[string]*ports.Set), ended: make(chan struct{}),
 		moves: moves{tasks: make(map[moving]*task)},
 	}
 	e.logWriter = newLogWriter(o.LogOutput)

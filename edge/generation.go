@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/mqedge/mqedge/configs"
 	"github.com/mqedge/mqedge/proxy"
 	"github.com/mqedge/mqedge/proxy/accesslog"
+	"github.com/mqedge/mqedge/proxy/ports"
 )
 
 // generation is a configuration with everything that serves it.
@@ -29,6 +31,8 @@ type upstream struct {
 	pool      *balancer.Pool
 	options   balancer.Options    // put in force by commit
 	endpoints []balancer.Endpoint // likewise
+	sources   *ports.Set          // of all generations; empty where the kernel chooses
+	addresses []netip.Addr        // of sources, put in force by commit
 	certs     *certs.ClientStore  // nil = plain TCP to the endpoints
 	watch     *task               // of certs
 	check     *check              // nil = none
@@ -95,7 +99,7 @@ func (e *Edge) prepare(c *configs.Config, old *generation) (_ *generation, err e
 				return nil, fmt.Errorf("listeners.%s.bind: %s is what listeners.%s got for port 0", name, addr, owner)
 			}
 			if s == nil {
-				bound, err := proxy.Bind(addr, e.relay, e.log)
+				bound, err := proxy.Bind(addr, e.relay, g.listeners[name].settings.TCP, e.log)
 				if err != nil {
 					return nil, fmt.Errorf("listeners.%s.bind: %w", name, err)
 				}
@@ -150,6 +154,13 @@ func (e *Edge) prepareUpstream(name string, u *configs.Upstream) (*upstream, err
 	if up.pool = e.pools[name]; up.pool == nil {
 		up.pool = balancer.New(name, up.options)
 	}
+	if up.sources = e.sources[name]; up.sources == nil {
+		up.sources = ports.New()
+	}
+	var err error
+	if up.addresses, err = sources(name, u.SourceAddresses); err != nil {
+		return nil, err
+	}
 	if u.TLS == nil {
 		return up, nil
 	}
@@ -183,6 +194,9 @@ func (e *Edge) prepareListener(name string, c *configs.Config, g *generation) (*
 	up := g.upstreams[cl.Upstream]
 	l := &listener{settings: settings(cl, c.Upstreams[cl.Upstream])}
 	l.settings.Route.Upstream = up.pool
+	if len(up.addresses) > 0 {
+		l.settings.Route.Sources = up.sources
+	}
 	if up.certs != nil {
 		l.settings.Route.TLS = func(host string) *tls.Config { return up.certs.ClientConfig(host) }
 	}

@@ -61,6 +61,10 @@ var (
 		"Lines of the access log: written, or lost because the file did not take them fast enough.", []string{"result"}, nil)
 	mismatchDesc = prometheus.NewDesc("mqedge_upstream_proxy_mismatch",
 		"1 while the mqtt check finds that the endpoint and send_proxy do not agree about PROXY protocol.", []string{"upstream", "endpoint"}, nil)
+	portsUsedDesc = prometheus.NewDesc("mqedge_upstream_source_ports_used",
+		"Connections to an address of an endpoint from one of source_addresses.", []string{"upstream", "source", "endpoint"}, nil)
+	portsDesc = prometheus.NewDesc("mqedge_upstream_source_ports",
+		"How many source ports each of source_addresses has for each address of an endpoint.", []string{"upstream"}, nil)
 )
 
 var (
@@ -80,6 +84,8 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	out <- staleDesc
 	out <- linesDesc
 	out <- mismatchDesc
+	out <- portsUsedDesc
+	out <- portsDesc
 }
 
 func (c *collector) Collect(out chan<- prometheus.Metric) {
@@ -102,6 +108,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	c.memory(out)
 	g := c.edge.current.Load()
 	for name, up := range g.upstreams {
+		up.collectPorts(name, out)
 		if !up.check.knowsMismatch() {
 			continue
 		}
@@ -130,5 +137,14 @@ func (c *collector) memory(out chan<- prometheus.Metric) {
 	if m.limit > 0 {
 		out <- prometheus.MustNewConstMetric(memoryLimitDesc, prometheus.GaugeValue, float64(m.limit))
 		out <- prometheus.MustNewConstMetric(memoryUsedDesc, prometheus.GaugeValue, float64(m.needed()))
+	}
+}
+
+func (up *upstream) collectPorts(name string, out chan<- prometheus.Metric) {
+	for _, p := range up.sources.Pairs() {
+		out <- prometheus.MustNewConstMetric(portsUsedDesc, prometheus.GaugeValue, float64(p.Used), name, p.Source.String(), p.Endpoint.String())
+	}
+	if n := up.sources.Ports(); n > 0 {
+		out <- prometheus.MustNewConstMetric(portsDesc, prometheus.GaugeValue, float64(n), name)
 	}
 }

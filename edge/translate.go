@@ -2,12 +2,15 @@ package edge
 
 import (
 	"crypto/tls"
+	"fmt"
 	"net/netip"
 
 	"github.com/mqedge/mqedge/balancer"
 	"github.com/mqedge/mqedge/certs"
 	"github.com/mqedge/mqedge/configs"
 	"github.com/mqedge/mqedge/proxy"
+	"github.com/mqedge/mqedge/proxy/ports"
+	"github.com/mqedge/mqedge/proxy/relay"
 )
 
 // The functions here turn the words of a checked configuration into the
@@ -102,13 +105,34 @@ func sendProxy(s string) byte {
 	return 0
 }
 
-// settings leaves out what needs other parts: TLS, the route's pool, the log.
+func tcpOptions(t configs.TCP) relay.TCP {
+	return relay.TCP{KeepAlive: t.KeepAlive, UserTimeout: t.UserTimeout}
+}
+
+// sources returns the addresses, which are to be this host's.
+func sources(upstream string, texts []string) ([]netip.Addr, error) {
+	var out []netip.Addr
+	for _, text := range texts {
+		addr, err := netip.ParseAddr(text)
+		if err == nil {
+			err = ports.Check(addr)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("upstreams.%s.source_addresses: %w", upstream, err)
+		}
+		out = append(out, addr)
+	}
+	return out, nil
+}
+
+// settings leaves out what needs other parts: TLS, the route's pool and sources, the log.
 func settings(l *configs.Listener, u *configs.Upstream) *proxy.Settings {
 	s := &proxy.Settings{
 		Protocol: proxy.Protocol(l.Protocol),
 		Route: proxy.Route{
-			SendProxy: sendProxy(u.SendProxy), ConnectTimeout: u.ConnectTimeout, Tries: u.Tries, HashKey: hashKey(u),
+			SendProxy: sendProxy(u.SendProxy), TCP: tcpOptions(u.TCP), ConnectTimeout: u.ConnectTimeout, Tries: u.Tries, HashKey: hashKey(u),
 		},
+		TCP:              tcpOptions(l.TCP),
 		HandshakeTimeout: l.HandshakeTimeout, IdleTimeout: l.IdleTimeout,
 		ConnectTimeout: l.MQTT.ConnectTimeout, MaxConnectSize: int(l.MQTT.MaxConnectSize), OneEndpoint: !l.MQTT.Retry,
 		Allow: l.Allow, Deny: l.Deny,

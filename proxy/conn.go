@@ -11,6 +11,7 @@ import (
 	"github.com/mqedge/mqedge/balancer"
 	"github.com/mqedge/mqedge/proxy/accesslog"
 	"github.com/mqedge/mqedge/proxy/mqtt"
+	"github.com/mqedge/mqedge/proxy/ports"
 	"github.com/mqedge/mqedge/proxy/relay"
 	"github.com/mqedge/mqedge/proxy/ws"
 )
@@ -33,14 +34,14 @@ type conn struct {
 	tls    *tlsInfo        // nil on plain TCP
 
 	connect     mqtt.Connect
+	protocol    Protocol
 	connackCode int16  // that the client got; -1 for none
 	keepAlive   uint16 // seconds that are in force; 0 for none
-
-	protocol   Protocol
-	placed     bool // counted in listener.places
-	placedByIP bool // counted in listener.perIP
+	placed      bool   // counted in listener.places
+	placedByIP  bool   // counted in listener.perIP
 
 	lease       balancer.Lease
+	source      ports.Use           // the source port, where the upstream has source addresses
 	failed      []accesslog.Attempt // before the endpoint that took it
 	connectTime time.Duration       // of that endpoint
 	sent        uint32              // to the endpoint before the relay began
@@ -126,6 +127,7 @@ func (c *conn) serve() {
 	}
 	if err := c.relay(client, upstream, first, answer); err != nil {
 		upstream.Close()
+		c.source.Release()
 		c.lease.Done(balancer.Broken)
 		c.refuse(client, err)
 	}
@@ -320,6 +322,7 @@ func (c *conn) done(res relay.Result) {
 	if res.Reason == relay.UpstreamReset {
 		outcome = balancer.Broken
 	}
+	c.source.Release()
 	c.lease.Done(outcome)
 	reason := string(res.Reason)
 	if c.keepAlive > 0 && res.Reason == relay.IdleTimeout {

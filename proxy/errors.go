@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/mqedge/mqedge/proxy/mqtt"
+	"github.com/mqedge/mqedge/proxy/ports"
 )
 
 // refusal says why a connection was not served.
@@ -50,7 +51,7 @@ const (
 	reasonNoEndpoint       = "no_endpoint"            // none available
 	reasonConnectFailed    = "upstream_failed"        // none of those tried took the connection
 	reasonDeclined         = "upstream_declined"      // all of those tried answered CONNECT with a refusal of their own
-	reasonLocalLimit       = "local_limit"            // this process or host is out of files or ports
+	reasonLocalLimit       = "local_limit"            // this process or host is out of files or source ports, or has no address to come from
 
 	reasonKeepAlive = "keepalive_timeout" // MQTT: nothing within 1.5 times the keep alive
 	reasonKicked    = "kicked"            // by hand
@@ -64,7 +65,10 @@ const (
 // isLocal reports whether a dial failed for want of something on this host, or
 // was given up, so that the endpoint is not to blame.
 func isLocal(err error) bool {
-	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.EADDRNOTAVAIL, syscall.ENOSPC, syscall.ENOBUFS, syscall.ENOMEM, context.Canceled, net.ErrClosed} {
+	for _, e := range []error{
+		syscall.EMFILE, syscall.ENFILE, syscall.EADDRNOTAVAIL, syscall.ENOSPC, syscall.ENOBUFS, syscall.ENOMEM,
+		ports.ErrNone, ports.ErrFamily, context.Canceled, net.ErrClosed,
+	} {
 		if errors.Is(err, e) {
 			return true
 		}

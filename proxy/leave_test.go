@@ -21,9 +21,9 @@ var (
 	pingreq               = []byte{0xc0, 0}
 )
 
-// served opens a connection of a client with that version to an endpoint that
+// attend opens a connection of a client with that version to an endpoint that
 // the test plays.
-func served(t *testing.T, r *rig, e *endpoint, enter func(*net.TCPConn) stream, version string) (client stream, broker *net.TCPConn) {
+func attend(t *testing.T, r *rig, e *endpoint, enter func(*net.TCPConn) stream, version string) (client stream, broker *net.TCPConn) {
 	t.Helper()
 	client = enter(r.dial(t))
 	send(t, client, connects("device")[version])
@@ -46,7 +46,7 @@ func TestAClientIsPartedWithBetweenTwoPackets(t *testing.T) {
 				s := settings(MQTT)
 				secure(s)
 				r := newRig(t, s, e.addr)
-				client, broker := served(t, r, e, enter, version)
+				client, broker := attend(t, r, e, enter, version)
 				send(t, broker, firstHalf)
 				receive(t, client, len(firstHalf))
 				drained := make(chan struct{})
@@ -71,7 +71,7 @@ func TestAClientIsPartedWithBetweenTwoPackets(t *testing.T) {
 func TestAnOpenExchangeIsWaitedFor(t *testing.T) {
 	e := newEndpoint(t, nil)
 	r := newRig(t, settings(MQTT), e.addr)
-	client, broker := served(t, r, e, func(c *net.TCPConn) stream { return c }, "5")
+	client, broker := attend(t, r, e, func(c *net.TCPConn) stream { return c }, "5")
 	publish := []byte{0x34, 6, 0, 1, 'q', 0, 7, 0} // QoS 2, identifier 7
 	send(t, client, publish)
 	receive(t, broker, len(publish))
@@ -104,7 +104,7 @@ func TestAnOpenExchangeIsWaitedFor(t *testing.T) {
 func TestAKickNamesItsReason(t *testing.T) {
 	e := newEndpoint(t, nil)
 	r := newRig(t, settings(MQTT), e.addr)
-	client, _ := served(t, r, e, func(c *net.TCPConn) stream { return c }, "5")
+	client, _ := attend(t, r, e, func(c *net.TCPConn) stream { return c }, "5")
 	if n := r.Kick("device"); n != 1 {
 		t.Errorf("kicked %d", n)
 	}

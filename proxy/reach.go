@@ -14,10 +14,6 @@ import (
 	"github.com/mqedge/mqedge/proxy/ws"
 )
 
-// upstreamKeepAlive finds endpoints that vanished without a word, in two
-// minutes. Probes cost nothing worth saving between servers.
-var upstreamKeepAlive = net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 15 * time.Second, Count: 4}
-
 const (
 	// staleAfter is how long an MQTT client may have waited before it is looked
 	// whether it still does. One that gave up may be connected again already, and
@@ -71,6 +67,7 @@ func (c *conn) reach(first []byte) (upstream net.Conn, answer []byte, err error)
 			}
 			upstream.Close()
 		}
+		c.source.Release()
 		c.failed = append(c.failed, accesslog.Attempt{Addr: lease.Addr(), ConnectTime: took, Failed: true})
 		if err == errClientLeft {
 			lease.Done(balancer.Served) // it did take the connection
@@ -114,7 +111,7 @@ func (c *conn) connectTo(addr string, first []byte, began time.Time) (net.Conn, 
 	s := c.early.settings
 	c.sent = 0
 	deadline := time.Now().Add(s.Route.ConnectTimeout)
-	stream, err := c.early.stream.Dial(addr, relay.DialOptions{Deadline: deadline, KeepAlive: upstreamKeepAlive})
+	stream, err := c.dial(addr, deadline)
 	if err != nil {
 		return nil, err
 	}

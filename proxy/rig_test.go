@@ -70,7 +70,7 @@ func prepareRig(t testing.TB, bind string, s *Settings, endpoints ...string) *ri
 
 	r.Listener = NewListener("test", carrier, NewMetrics(func() []*Listener { return []*Listener{r.Listener} }), quiet, s)
 	r.Listener.LogTo(log)
-	r.socket, err = Bind(bind, carrier, quiet)
+	r.socket, err = Bind(bind, carrier, s.TCP, quiet)
 	must(t, err)
 	r.socket.Assign(r.Listener)
 	r.addr = r.socket.Addr().String()
@@ -116,6 +116,13 @@ func (r *rig) checkNothingIsLeft(t testing.TB) {
 	defer r.mu.Unlock()
 	if s.Active != 0 || r.places.Load() != 0 || len(r.perIP) != 0 {
 		t.Errorf("%d active, %d places taken, by address %v after the end", s.Active, r.places.Load(), r.perIP)
+	}
+	if set := r.settings.Load().Route.Sources; set != nil {
+		for _, p := range set.Pairs() {
+			if p.Used != 0 {
+				t.Errorf("source ports were not given back: %+v", p)
+			}
+		}
 	}
 	for _, e := range r.pool.Status().Endpoints {
 		if e.Connections != 0 {

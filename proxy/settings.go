@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/mqedge/mqedge/balancer"
+	"github.com/mqedge/mqedge/proxy/ports"
+	"github.com/mqedge/mqedge/proxy/relay"
 )
 
 // Protocol says how much of a client's stream the edge understands.
@@ -32,6 +34,8 @@ type Route struct {
 	Upstream       Upstream
 	SendProxy      byte                                // version of the PROXY header to endpoints: 1, 2, or 0 for none
 	TLS            func(serverName string) *tls.Config // nil = plain TCP to endpoints
+	TCP            relay.TCP                           // of the connections to endpoints
+	Sources        *ports.Set                          // of their addresses at this end; nil = the kernel chooses
 	ConnectTimeout time.Duration                       // for the dial, TLS and the first write together
 	Tries          int                                 // different endpoints tried for one connection; 0 = all
 	HashKey        string                              // what the pool keeps together: client_id, username, source_ip, sni; "" = nothing
@@ -43,6 +47,7 @@ type Settings struct {
 	Protocol Protocol
 	Route    Route
 
+	TCP              relay.TCP     // of connections from clients; each socket takes it over with [Socket.Assign]
 	TLS              *tls.Config   // nil = plain TCP from clients
 	HandshakeTimeout time.Duration // TLS
 

@@ -26,9 +26,10 @@ type Socket struct {
 }
 
 // Bind opens addr, host:port, for listening. The kernel queues connections from
-// now on; they are taken once [Socket.Serve] runs. The backlog is what the host
-// allows (net.core.somaxconn). Its listeners must have the same relay.
-func Bind(addr string, r *relay.Relay, log *slog.Logger) (*Socket, error) {
+// now on, with the options of tcp; they are taken once [Socket.Serve] runs. The
+// backlog is what the host allows (net.core.somaxconn). Its listeners must have
+// the same relay.
+func Bind(addr string, r *relay.Relay, tcp relay.TCP, log *slog.Logger) (*Socket, error) {
 	ln, err := Listen(addr)
 	if err != nil {
 		return nil, err
@@ -38,13 +39,15 @@ func Bind(addr string, r *relay.Relay, log *slog.Logger) (*Socket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s: %w", addr, err)
 	}
+	if err := a.Configure(tcp); err != nil {
+		a.Close()
+		return nil, fmt.Errorf("cannot listen on %s: %w", addr, err)
+	}
 	return &Socket{addr: bound, acceptor: a, log: log}, nil
 }
 
-// Listen opens addr, host:port. Its errors say what the operator can do.
-//
-// TCP keep-alive probes are off: devices pay for every packet, and MQTT's own
-// keep alive or the idle timeout finds those that are gone.
+// Listen opens addr, host:port, with the kernel's options but that TCP keep-alive
+// probes are off. Its errors say what the operator can do.
 func Listen(addr string) (*net.TCPListener, error) {
 	lc := net.ListenConfig{KeepAlive: -1, Control: noDelay}
 	lc.SetMultipathTCP(false) // an MPTCP socket costs more per byte, and clients that speak it are rare
@@ -95,8 +98,15 @@ func bindError(addr string, err error) error {
 // Addr is the address bound, with the port that was chosen for port 0.
 func (s *Socket) Addr() net.Addr { return s.addr }
 
-// Assign makes l the listener that gets the connections from now on.
-func (s *Socket) Assign(l *Listener) { s.owner.Store(l) }
+// Assign makes l the listener that gets the connections from now on, and those
+// that come after this have the options of its [Settings].TCP. It is called again
+// when they change.
+func (s *Socket) Assign(l *Listener) {
+	s.owner.Store(l)
+	if err := s.acceptor.Configure(l.settings.Load().TCP); err != nil {
+		s.log.Error("the tcp section of the listener is not in force", "address", s.Addr(), "error", err)
+	}
+}
 
 // Close stops accepting. Connections that the kernel still queues are reset, at
 // the latest when Serve returns.

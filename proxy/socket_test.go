@@ -10,12 +10,14 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/mqedge/mqedge/proxy/relay"
 )
 
 func TestOneListenerServesTwoSockets(t *testing.T) {
 	e := newEndpoint(t, echo)
 	r := newRig(t, settings(TCP), e.addr)
-	second, err := Bind("[::1]:0", carrier, quiet)
+	second, err := Bind("[::1]:0", carrier, relay.TCP{}, quiet)
 	must(t, err)
 	second.Assign(r.Listener)
 	served := make(chan struct{})
@@ -79,7 +81,7 @@ func TestASocketChangesHandsWithoutLosingAConnection(t *testing.T) {
 }
 
 func TestAClosedSocketTakesNobodyAndItsPortIsFree(t *testing.T) {
-	s, err := Bind("127.0.0.1:0", carrier, quiet)
+	s, err := Bind("127.0.0.1:0", carrier, relay.TCP{}, quiet)
 	must(t, err)
 	served := make(chan struct{})
 	go func() { defer close(served); s.Serve() }()
@@ -89,7 +91,7 @@ func TestAClosedSocketTakesNobodyAndItsPortIsFree(t *testing.T) {
 	if c, err := net.Dial("tcp", addr); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("a connection came about: %v, %v", c, err)
 	}
-	again, err := Bind(addr, carrier, quiet)
+	again, err := Bind(addr, carrier, relay.TCP{}, quiet)
 	must(t, err)
 	again.Close()
 }
@@ -97,7 +99,7 @@ func TestAClosedSocketTakesNobodyAndItsPortIsFree(t *testing.T) {
 func TestConnectionsOfAClosedSocketLiveOn(t *testing.T) {
 	e := newEndpoint(t, echo)
 	r := newRig(t, settings(TCP), e.addr)
-	second, err := Bind("127.0.0.1:0", carrier, quiet)
+	second, err := Bind("127.0.0.1:0", carrier, relay.TCP{}, quiet)
 	must(t, err)
 	second.Assign(r.Listener)
 	served := make(chan struct{})
@@ -132,7 +134,7 @@ func TestABindErrorNamesThePlaceAndTheRemedy(t *testing.T) {
 		err := c.err
 		if err == nil {
 			var s *Socket
-			if s, err = Bind(c.addr, carrier, quiet); err == nil {
+			if s, err = Bind(c.addr, carrier, relay.TCP{}, quiet); err == nil {
 				s.Close()
 				t.Errorf("%s was bound", c.addr)
 				continue

@@ -19,7 +19,7 @@ type Acceptor struct {
 }
 
 // Acceptor returns one for ln, which is its own from then on. Connections have
-// the options TCP_NODELAY and keep-alive of ln.
+// its TCP_NODELAY, and what [Acceptor.Configure] says.
 func (r *Relay) Acceptor(ln *net.TCPListener) (*Acceptor, error) {
 	a := &Acceptor{relay: r, ln: ln, closed: make(chan struct{})}
 	if len(r.loops) == 0 {
@@ -33,6 +33,31 @@ func (r *Relay) Acceptor(ln *net.TCPListener) (*Acceptor, error) {
 	a.listen, err = r.listenInLoop(raw)
 	a.ln = nil
 	return a, err
+}
+
+// Configure makes the connections that come from now on have the options of t. On
+// Linux they inherit all of them from the listening socket; elsewhere only
+// whether they are probed. It does nothing after Close.
+func (a *Acceptor) Configure(t TCP) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	select {
+	case <-a.closed:
+		return nil
+	default:
+	}
+	if a.listen != nil {
+		return t.listen(a.listen.socket.fd)
+	}
+	raw, err := a.ln.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	if err := raw.Control(func(fd uintptr) { failed = t.listen(int(fd)) }); err != nil {
+		return err
+	}
+	return failed
 }
 
 // Run runs f, which may wait by Accept and Pause alone, and returns after it. It

@@ -42,12 +42,6 @@ type Conn struct {
 	staged   *[]byte   // of a loop: where writes of crypto/tls go
 }
 
-// DialOptions say how to reach an endpoint.
-type DialOptions struct {
-	Deadline  time.Time // zero means none
-	KeepAlive net.KeepAliveConfig
-}
-
 // NewConn wraps tcp. The bytes of unread, if any, were received from it
 // already and are read first; the slice belongs to the Conn from then on.
 func NewConn(tcp *net.TCPConn, unread []byte) (*Conn, error) {
@@ -66,7 +60,7 @@ func (c *Conn) Dial(addr string, o DialOptions) (*Conn, error) {
 	if c.tcp == nil {
 		return c.socket.dial(addr, o)
 	}
-	dialer := net.Dialer{Deadline: o.Deadline, KeepAliveConfig: o.KeepAlive}
+	dialer := o.dialer()
 	tcp, err := dialer.DialContext(c.ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
@@ -78,6 +72,45 @@ func (c *Conn) Dial(addr string, o DialOptions) (*Conn, error) {
 	}
 	context.AfterFunc(c.ctx, func() { tcp.Close() })
 	return d, nil
+}
+
+// Lookup returns the addresses of addr, host:port, in the order in which they are
+// to be tried. It waits as Dial does; a host that is an IP address costs nothing.
+func (c *Conn) Lookup(addr string, deadline time.Time) ([]netip.AddrPort, error) {
+	if ap, err := netip.ParseAddrPort(addr); err == nil {
+		return []netip.AddrPort{netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())}, nil
+	}
+	if c.tcp == nil {
+		return c.socket.lookup(addr, deadline)
+	}
+	ctx := c.ctx
+	if !deadline.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline)
+		defer cancel()
+	}
+	return lookup(ctx, addr)
+}
+
+// lookup asks the system's resolver.
+func lookup(ctx context.Context, addr string) ([]netip.AddrPort, error) {
+	host, service, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	port, err := net.DefaultResolver.LookupPort(ctx, "tcp", service)
+	if err != nil {
+		return nil, err
+	}
+	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]netip.AddrPort, len(found))
+	for i, a := range found {
+		all[i] = netip.AddrPortFrom(a.Unmap(), uint16(port))
+	}
+	return all, nil
 }
 
 // Abort makes all that waits for c, and for what is dialled by it, return an

@@ -41,14 +41,15 @@ type socket struct {
 	readBy, writeBy int64
 }
 
-func (*socket) read([]byte) (int, error)                { return 0, errors.ErrUnsupported }
-func (*socket) write([]byte) (int, error)               { return 0, errors.ErrUnsupported }
-func (*socket) ahead() ([]byte, error)                  { return nil, errors.ErrUnsupported }
-func (*socket) dial(string, DialOptions) (*Conn, error) { return nil, errors.ErrUnsupported }
-func (*socket) close() error                            { return errors.ErrUnsupported }
-func (*socket) closeWrite() error                       { return errors.ErrUnsupported }
-func (*socket) deadline(time.Time) int64                { return 0 }
-func (*socket) local() netip.AddrPort                   { return netip.AddrPort{} }
+func (*socket) read([]byte) (int, error)                           { return 0, errors.ErrUnsupported }
+func (*socket) write([]byte) (int, error)                          { return 0, errors.ErrUnsupported }
+func (*socket) ahead() ([]byte, error)                             { return nil, errors.ErrUnsupported }
+func (*socket) dial(string, DialOptions) (*Conn, error)            { return nil, errors.ErrUnsupported }
+func (*socket) lookup(string, time.Time) ([]netip.AddrPort, error) { return nil, errors.ErrUnsupported }
+func (*socket) close() error                                       { return errors.ErrUnsupported }
+func (*socket) closeWrite() error                                  { return errors.ErrUnsupported }
+func (*socket) deadline(time.Time) int64                           { return 0 }
+func (*socket) local() netip.AddrPort                              { return netip.AddrPort{} }
 
 // left cannot be told here without reading.
 func left(int) bool { return false }

@@ -51,14 +51,24 @@ func rawConnect(fd int, to netip.AddrPort) error {
 	port := hostOrder(to.Port())
 	if to.Addr().Is4() {
 		sa := unix.RawSockaddrInet4{Family: unix.AF_INET, Port: port, Addr: to.Addr().As4()}
-		return connectTo(fd, unsafe.Pointer(&sa), unsafe.Sizeof(sa))
+		return withAddress(unix.SYS_CONNECT, fd, unsafe.Pointer(&sa), unsafe.Sizeof(sa))
 	}
 	sa := unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: port, Addr: to.Addr().As16()}
-	return connectTo(fd, unsafe.Pointer(&sa), unsafe.Sizeof(sa))
+	return withAddress(unix.SYS_CONNECT, fd, unsafe.Pointer(&sa), unsafe.Sizeof(sa))
 }
 
-func connectTo(fd int, sa unsafe.Pointer, size uintptr) error {
-	if _, _, errno := unix.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(sa), size); errno != 0 {
+// rawBind binds to an address without a zone, and to no port.
+func rawBind(fd int, from netip.Addr) error {
+	if from.Is4() {
+		sa := unix.RawSockaddrInet4{Family: unix.AF_INET, Addr: from.As4()}
+		return withAddress(unix.SYS_BIND, fd, unsafe.Pointer(&sa), unsafe.Sizeof(sa))
+	}
+	sa := unix.RawSockaddrInet6{Family: unix.AF_INET6, Addr: from.As16()}
+	return withAddress(unix.SYS_BIND, fd, unsafe.Pointer(&sa), unsafe.Sizeof(sa))
+}
+
+func withAddress(call uintptr, fd int, sa unsafe.Pointer, size uintptr) error {
+	if _, _, errno := unix.RawSyscall(call, uintptr(fd), uintptr(sa), size); errno != 0 {
 		return errno
 	}
 	return nil

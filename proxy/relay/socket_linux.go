@@ -19,6 +19,7 @@ type socket struct {
 	strand *strand // nil before and after
 	slot   int32   // in loop.sockets, from the first wait on; else -1
 	ready  uint32  // of the events that waits are for: those that came since
+	failed bool    // the kernel spoke of an error
 	doomed bool    // Conn.Abort was called
 	batch  int     // connections accepted in a row
 
@@ -86,6 +87,7 @@ func (s *socket) forget() (heard bool) {
 
 // heard notes events of s.
 func (s *socket) heard(events uint32) {
+	s.failed = s.failed || events&(unix.EPOLLHUP|unix.EPOLLERR) != 0
 	if events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		events |= toRead | toWrite
 	}
@@ -215,7 +217,7 @@ func (s *socket) dial(addr string, o DialOptions) (*Conn, error) {
 	}
 	var tcp net.Conn
 	s.strand.help(s.deadline(o.Deadline), func(ctx context.Context) {
-		dialer := net.Dialer{Deadline: o.Deadline, KeepAliveConfig: o.KeepAlive}
+		dialer := o.dialer()
 		tcp, err = dialer.DialContext(ctx, "tcp", addr)
 	})
 	if err != nil {
@@ -241,39 +243,51 @@ func (s *socket) dialIP(to netip.AddrPort, o DialOptions) (*Conn, error) {
 	}
 	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, dialError(to, "socket", err)
+		return nil, dialError(to, o, os.NewSyscallError("socket", err))
 	}
 	c := &Conn{socket: socket{fd: fd, slot: -1, loop: s.loop, strand: s.strand, peer: to, writeBy: s.deadline(o.Deadline)}}
 	if err := c.socket.connect(o); err != nil {
 		c.Close()
-		return nil, dialError(to, "connect", err)
+		return nil, dialError(to, o, err)
 	}
 	return c, nil
 }
 
-func dialError(to netip.AddrPort, call string, err error) error {
-	return &net.OpError{Op: "dial", Net: "tcp", Addr: net.TCPAddrFromAddrPort(to), Err: os.NewSyscallError(call, err)}
+func dialError(to netip.AddrPort, o DialOptions, err error) error {
+	failed := &net.OpError{Op: "dial", Net: "tcp", Addr: net.TCPAddrFromAddrPort(to), Err: err}
+	if o.Source.IsValid() {
+		failed.Source = net.TCPAddrFromAddrPort(netip.AddrPortFrom(o.Source, 0))
+	}
+	return failed
 }
 
 // connect makes the connection to s.peer.
 func (s *socket) connect(o DialOptions) error {
-	rawSetInt(s.fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-	if k := o.KeepAlive; k.Enable {
-		rawSetInt(s.fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
-		rawSetInt(s.fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, int(k.Idle/time.Second))
-		rawSetInt(s.fd, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, int(k.Interval/time.Second))
-		rawSetInt(s.fd, unix.IPPROTO_TCP, unix.TCP_KEEPCNT, k.Count)
+	o.prepare(s.fd)
+	if o.Source.IsValid() {
+		if err := rawBind(s.fd, o.Source); err != nil {
+			return os.NewSyscallError("bind", err)
+		}
 	}
 	err := rawConnect(s.fd, s.peer)
 	if err == nil || err != unix.EINPROGRESS && err != unix.EINTR {
-		return err
+		return os.NewSyscallError("connect", err)
 	}
 	if err := s.wait(toWrite, s.writeBy); err != nil {
 		return err
+	}
+	if !s.failed {
+		return nil
 	}
 	code, err := unix.GetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_ERROR)
 	if err == nil && code != 0 {
 		err = unix.Errno(code)
 	}
-	return err
+	return os.NewSyscallError("connect", err)
+}
+
+// lookup asks the resolver outside the loop, which it would hold up.
+func (s *socket) lookup(addr string, deadline time.Time) (all []netip.AddrPort, err error) {
+	s.strand.help(s.deadline(deadline), func(ctx context.Context) { all, err = lookup(ctx, addr) })
+	return all, err
 }
