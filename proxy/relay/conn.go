@@ -34,6 +34,7 @@ type Conn struct {
 	raw    syscall.RawConn
 	ctx    context.Context // of what is dialled by it
 	cancel context.CancelFunc
+	woken  chan struct{} // holds one call of Wake
 
 	// From Add on:
 	relayed  bool
@@ -49,7 +50,7 @@ func NewConn(tcp *net.TCPConn, unread []byte) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Conn{tcp: tcp, raw: raw, unread: unread}
+	c := &Conn{tcp: tcp, raw: raw, unread: unread, woken: make(chan struct{}, 1)}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c, nil
 }

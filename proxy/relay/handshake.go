@@ -2,7 +2,6 @@ package relay
 
 import (
 	"bytes"
-	"crypto/tls"
 	"encoding/hex"
 	"slices"
 )
@@ -11,24 +10,6 @@ import (
 // Config.KeyLogWriter and to nobody else; they stay in this process.
 type trafficKeys struct {
 	client, server []byte
-}
-
-// logged returns a configuration for one handshake that tells its secrets to k.
-func (k *trafficKeys) logged(config *tls.Config) *tls.Config {
-	own := config.Clone()
-	own.KeyLogWriter = k
-	if choose := config.GetConfigForClient; choose != nil {
-		own.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-			chosen, err := choose(hello)
-			if err != nil || chosen == nil || !slices.Contains(hello.SupportedVersions, tls.VersionTLS13) {
-				return chosen, err
-			}
-			chosen = chosen.Clone()
-			chosen.KeyLogWriter = k
-			return chosen, nil
-		}
-	}
-	return own
 }
 
 // Write takes one line of the log: a label, the client's random, the secret.

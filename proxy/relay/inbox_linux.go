@@ -18,6 +18,7 @@ type message struct {
 	run    func() // to be a strand of conn
 	abort  bool   // end what conn's strand waits for
 	helped bool   // the goroutine that helped conn's strand has ended
+	woken  bool   // continue conn's strand, if it has one
 }
 
 // post hands a message over and wakes the loop if it sleeps. A pair that is to
@@ -73,6 +74,10 @@ func (l *loop) readInbox() (end bool) {
 			l.abort(m.conn)
 		case m.helped:
 			l.helped(m.conn)
+		case m.woken:
+			if st := m.conn.socket.strand; st != nil && st.run != nil {
+				st.ready()
+			}
 		case !m.close:
 			l.carry(m.pair, m.rest)
 		case m.pair.loop.Load() != l:

@@ -21,6 +21,7 @@ type message struct {
 	conn  *Conn
 	run   func()
 	abort bool
+	woken bool
 }
 
 func (*Relay) openLoops(int) error { return nil }
@@ -46,6 +47,7 @@ func (*socket) write([]byte) (int, error)                          { return 0, e
 func (*socket) ahead() ([]byte, error)                             { return nil, errors.ErrUnsupported }
 func (*socket) dial(string, DialOptions) (*Conn, error)            { return nil, errors.ErrUnsupported }
 func (*socket) lookup(string, time.Time) ([]netip.AddrPort, error) { return nil, errors.ErrUnsupported }
+func (*socket) park() error                                        { return errors.ErrUnsupported }
 func (*socket) close() error                                       { return errors.ErrUnsupported }
 func (*socket) closeWrite() error                                  { return errors.ErrUnsupported }
 func (*socket) deadline(time.Time) int64                           { return 0 }

@@ -169,7 +169,7 @@ func (v variant) handshake(t *testing.T, r *Relay, c *Conn) net.Conn {
 		must(t, std.Handshake())
 		return std
 	}
-	secure, state, err := r.Handshake(c, config)
+	secure, state, err := r.Handshake(c, config, nil)
 	must(t, err)
 	if _, ours := secure.(*TLS); ours != (v.loops > 0 && state.Version == tls.VersionTLS13 && state.CipherSuite != tls.TLS_CHACHA20_POLY1305_SHA256) {
 		t.Errorf("%s: the connection is a %T", v.name, secure)

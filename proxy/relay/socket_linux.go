@@ -52,6 +52,16 @@ func (s *socket) wait(want uint32, by int64) error {
 	return nil
 }
 
+// park gives way until the strand is continued, be it by an event of the socket.
+func (s *socket) park() error {
+	if s.fd >= 0 && s.slot < 0 {
+		if err := s.loop.register(s); err != nil {
+			return err
+		}
+	}
+	return s.strand.wait(0)
+}
+
 // register makes the loop hear of s.
 func (l *loop) register(s *socket) error {
 	if n := len(l.freeSockets); n > 0 {

@@ -25,23 +25,28 @@ type TLS struct {
 // where the relay has loops and the handshake led to TLS 1.3, else a *tls.Conn.
 // Sessions resume by ticket keys that were set or that GetConfigForClient
 // brings; those that crypto/tls would make by itself last for one handshake.
-func (r *Relay) Handshake(c *Conn, config *tls.Config) (net.Conn, tls.ConnectionState, error) {
+//
+// Unless it is nil, full is called once in a handshake that resumes no session,
+// before what is costly of it: a signature, or the decryption of a key. It may
+// wait by [Conn.Park], and set another deadline. Its error ends the handshake.
+func (r *Relay) Handshake(c *Conn, config *tls.Config, full func() error) (net.Conn, tls.ConnectionState, error) {
+	h := hooks{full: full}
 	if len(r.loops) == 0 {
-		std := tls.Server(c, config)
+		std := tls.Server(c, h.on(config))
 		err := std.Handshake()
 		return std, std.ConnectionState(), err
 	}
-	var keys trafficKeys
+	h.keys = new(trafficKeys)
 	cut := &cutter{}
 	c.cut = cut
-	std := tls.Server(c, keys.logged(config))
+	std := tls.Server(c, h.on(config))
 	err := std.Handshake()
 	c.cut = nil
 	state := std.ConnectionState()
 	if err != nil || state.Version != tls.VersionTLS13 {
 		return std, state, err
 	}
-	rec, err := record.New(record.Secrets{Suite: state.CipherSuite, Read: keys.client, Write: keys.server})
+	rec, err := record.New(record.Secrets{Suite: state.CipherSuite, Read: h.keys.client, Write: h.keys.server})
 	if err != nil {
 		return std, state, nil // it goes on in crypto/tls
 	}
