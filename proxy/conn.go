@@ -57,14 +57,16 @@ type conn struct {
 
 // early is what a connection has until the relay begins.
 type early struct {
-	settings *Settings
-	stream   *relay.Conn
-	dialled  netip.AddrPort // whom its PROXY header says that the client called; else zero
-	closing  string         // why the connection is to end, if told to
-	leaving  farewell       // likewise, as soon as it can be told
-	aborted  bool           // or at once
-	greeted  bool           // it has the endpoint's CONNACK
-	header   bool           // its PROXY header was read, if it begins with one
+	settings   *Settings
+	stream     *relay.Conn
+	dialled    netip.AddrPort // whom its PROXY header says that the client called; else zero
+	closing    string         // why the connection is to end, if told to
+	leaving    farewell       // likewise, as soon as it can be told
+	aborted    bool           // or at once
+	greeted    bool           // it has the endpoint's CONNACK
+	header     bool           // its PROXY header was read, if it begins with one
+	halfOpen   bool           // counted in listener.halfOpen
+	turnedAway bool           // it is heard out only to be told that it is one too many
 
 	upgrade *ws.Upgrade // of MQTT over WebSocket
 	rest    []byte      // what came from the endpoint behind its answer to that
@@ -137,7 +139,7 @@ func (c *conn) serve() {
 // is trusted to send one, and whether it may come in.
 func (c *conn) identify(stream *relay.Conn) error {
 	s := c.early.settings
-	if c.placed = c.listener.takePlace(s.MaxConnections); !c.placed {
+	if c.placed = take(&c.listener.places, s.MaxConnections); !c.placed {
 		return &refusal{reason: reasonMaxConnections, status: 503, limit: true}
 	}
 	trusted := contains(s.Trust, c.peer.Addr())
@@ -156,10 +158,15 @@ func (c *conn) identify(stream *relay.Conn) error {
 			return &refusal{reason: reasonMaxPerIP, status: 503, limit: true}
 		}
 	}
-	if s.Trust != nil && !trusted {
-		return c.refuseProxyHeader(stream)
+	if c.early.halfOpen = take(&c.listener.halfOpen, s.MaxHalfOpen); !c.early.halfOpen {
+		return &refusal{reason: reasonMaxHalfOpen, status: 503}
 	}
-	return nil
+	if s.Trust != nil && !trusted {
+		if err := c.refuseProxyHeader(stream); err != nil {
+			return err
+		}
+	}
+	return c.waitTurn(stream)
 }
 
 // handshake terminates TLS where the listener has it.
@@ -169,10 +176,19 @@ func (c *conn) handshake(stream *relay.Conn) (net.Conn, error) {
 		return stream, nil
 	}
 	start := time.Now()
-	stream.SetDeadline(start.Add(s.HandshakeTimeout))
-	secure, state, err := c.listener.relay.Handshake(stream, s.TLS)
+	t := turnstile{conn: c, stream: stream, expires: start.Add(s.HandshakeTimeout)}
+	stream.SetDeadline(t.expires)
+	var full func() error
+	if s.FullHandshakes.PerSecond > 0 {
+		full = t.pass
+	}
+	secure, state, err := c.listener.relay.Handshake(stream, s.TLS, full)
+	if t.refused != nil {
+		return nil, t.refused
+	}
+	took := time.Since(start) - t.waited
 	if err != nil {
-		c.listener.countHandshake(handshakeFailed, time.Since(start))
+		c.listener.countHandshake(handshakeFailed, took)
 		reason := reasonTLSFailed
 		switch {
 		case isTimeout(err):
@@ -186,7 +202,7 @@ func (c *conn) handshake(stream *relay.Conn) (net.Conn, error) {
 	if state.DidResume {
 		result = handshakeResumed
 	}
-	c.listener.countHandshake(result, time.Since(start))
+	c.listener.countHandshake(result, took)
 	c.tls = &tlsInfo{version: state.Version, cipher: state.CipherSuite, serverName: state.ServerName, alpn: state.NegotiatedProtocol}
 	if len(state.VerifiedChains) > 0 {
 		c.tls.verified = true
@@ -295,6 +311,7 @@ func (c *conn) relay(client, upstream net.Conn, first, answer []byte) error {
 	}
 	client.SetDeadline(time.Time{})
 	upstream.SetDeadline(time.Time{})
+	c.leaveHalfOpen()
 	pair, err := c.listener.relay.Add(client, upstream, o, c.done)
 	if isLocal(err) {
 		return &refusal{reason: reasonLocalLimit, status: 500, err: err}
@@ -308,6 +325,14 @@ func (c *conn) relay(client, upstream net.Conn, first, answer []byte) error {
 		c.part(leaving, 0)
 	}
 	return nil
+}
+
+// leaveHalfOpen gives the place among those that are not served yet back.
+func (c *conn) leaveHalfOpen() {
+	if c.early.halfOpen {
+		c.early.halfOpen = false
+		c.listener.halfOpen.Add(-1)
+	}
 }
 
 func (c *conn) countConnack() {

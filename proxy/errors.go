@@ -37,6 +37,9 @@ const (
 	reasonDenied           = "denied"                 // by allow and deny
 	reasonMaxConnections   = "max_connections"        // of the listener
 	reasonMaxPerIP         = "max_connections_per_ip" // of the client's address
+	reasonMaxHalfOpen      = "max_half_open"          // of the listener
+	reasonConnectRate      = "connect_rate"           // the queue was full, or the wait too long
+	reasonHandshakeRate    = "handshake_rate"         // the same, of handshakes that resume nothing
 	reasonProxyTimeout     = "proxy_header_timeout"   // a trusted peer sent no whole header in time
 	reasonProxyInvalid     = "proxy_header_invalid"   // a trusted peer sent something else
 	reasonProxyUntrusted   = "proxy_header_untrusted" // a header from a peer that is not trusted
@@ -124,6 +127,8 @@ func connackFor(reason string) (code byte, ok bool) {
 	switch reason {
 	case reasonMaxConnections, reasonMaxPerIP:
 		return mqtt.QuotaExceeded, true
+	case reasonConnectRate:
+		return mqtt.ConnectionRateExceeded, true
 	case reasonNoEndpoint, reasonConnectFailed, reasonLocalLimit:
 		return mqtt.ServerUnavailable, true
 	case ReasonShutdown:

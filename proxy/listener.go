@@ -27,6 +27,9 @@ type Listener struct {
 	lastID  atomic.Uint64
 
 	places     atomic.Int64 // taken of MaxConnections
+	halfOpen   atomic.Int64 // taken of MaxHalfOpen
+	connects   *pacer       // of ConnectRate
+	fulls      *pacer       // of FullHandshakes
 	turnedAway atomic.Int32 // on their way out, of those beyond a limit
 
 	mu    sync.Mutex
@@ -47,15 +50,20 @@ type Listener struct {
 func NewListener(name string, r *relay.Relay, m *Metrics, log *slog.Logger, s *Settings) *Listener {
 	l := &Listener{name: name, began: time.Now(), relay: r, metrics: m, log: log.With("listener", name), perIP: make(map[netip.Addr]int)}
 	l.settings.Store(s)
+	l.connects, l.fulls = newPacer(&l.serving, s.ConnectRate), newPacer(&l.serving, s.FullHandshakes)
 	return l
 }
 
 // Name is the listener's key in the configuration.
 func (l *Listener) Name() string { return l.name }
 
-// Configure puts s in force for connections accepted from now on. The caller
-// does not change s afterwards.
-func (l *Listener) Configure(s *Settings) { l.settings.Store(s) }
+// Configure puts s in force for connections accepted from now on, its rates also
+// for those that wait. The caller does not change s afterwards.
+func (l *Listener) Configure(s *Settings) {
+	l.settings.Store(s)
+	l.connects.configure(s.ConnectRate)
+	l.fulls.configure(s.FullHandshakes)
+}
 
 // LogTo makes log take the lines of all connections that end from now on, also of
 // those accepted before; nil means none.
@@ -72,15 +80,15 @@ func (l *Listener) accept(stream *relay.Conn) {
 	l.relay.Go(stream, c.serve)
 }
 
-// takePlace counts a connection against limit, 0 for none, unless it is reached.
-// The place is given back with places.Add(-1).
-func (l *Listener) takePlace(limit int) bool {
+// take counts a connection against limit, 0 for none, unless it is reached. The
+// place is given back with Add(-1).
+func take(places *atomic.Int64, limit int) bool {
 	for {
-		n := l.places.Load()
+		n := places.Load()
 		if limit > 0 && n >= int64(limit) {
 			return false
 		}
-		if l.places.CompareAndSwap(n, n+1) {
+		if places.CompareAndSwap(n, n+1) {
 			return true
 		}
 	}

@@ -22,7 +22,7 @@ type Metrics struct {
 	listeners func() []*Listener
 	seconds   *prometheus.HistogramVec
 
-	accepted, active, refused, closed, bytes, acceptErrors, handshakes, connacks *prometheus.Desc
+	accepted, active, halfOpen, waiting, refused, closed, bytes, acceptErrors, handshakes, connacks *prometheus.Desc
 }
 
 // NewMetrics returns a collector over the listeners that the function returns
@@ -39,6 +39,8 @@ func NewMetrics(listeners func() []*Listener) *Metrics {
 		}, []string{"listener", "result"}),
 		accepted:     desc("mqedge_connections_accepted_total", "Connections accepted from clients."),
 		active:       desc("mqedge_connections_active", "Connections of clients that are open."),
+		halfOpen:     desc("mqedge_connections_half_open", "Open connections that no endpoint serves yet."),
+		waiting:      desc("mqedge_connections_waiting", "Open connections that wait in a queue for their turn.", "queue"),
 		refused:      desc("mqedge_connections_refused_total", "Connections that ended before they were served.", "reason"),
 		closed:       desc("mqedge_connections_closed_total", "Served connections that ended.", "reason"),
 		bytes:        desc("mqedge_bytes_total", "Payload bytes: in from clients, out to clients.", "direction"),
@@ -51,7 +53,7 @@ func NewMetrics(listeners func() []*Listener) *Metrics {
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(out chan<- *prometheus.Desc) {
 	m.seconds.Describe(out)
-	for _, d := range []*prometheus.Desc{m.accepted, m.active, m.refused, m.closed, m.bytes, m.acceptErrors, m.handshakes, m.connacks} {
+	for _, d := range []*prometheus.Desc{m.accepted, m.active, m.halfOpen, m.waiting, m.refused, m.closed, m.bytes, m.acceptErrors, m.handshakes, m.connacks} {
 		out <- d
 	}
 }
@@ -63,8 +65,14 @@ func (m *Metrics) Collect(out chan<- prometheus.Metric) {
 		counter := func(d *prometheus.Desc, v uint64, labels ...string) {
 			out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), append([]string{l.name}, labels...)...)
 		}
+		gauge := func(d *prometheus.Desc, v int, labels ...string) {
+			out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), append([]string{l.name}, labels...)...)
+		}
 		s := l.Stats()
-		out <- prometheus.MustNewConstMetric(m.active, prometheus.GaugeValue, float64(s.Active), l.name)
+		gauge(m.active, s.Active)
+		gauge(m.halfOpen, s.HalfOpen)
+		gauge(m.waiting, s.Waiting, "connect_rate")
+		gauge(m.waiting, s.WaitingFull, "full_handshakes")
 		counter(m.accepted, s.Accepted)
 		counter(m.acceptErrors, s.AcceptErrors)
 		counter(m.bytes, s.BytesIn, "in")

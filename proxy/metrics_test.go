@@ -53,6 +53,8 @@ func TestMetricsAreThoseOfTheContract(t *testing.T) {
 	want := map[string]string{
 		"mqedge_connections_accepted_total": "listener",
 		"mqedge_connections_active":         "listener",
+		"mqedge_connections_half_open":      "listener",
+		"mqedge_connections_waiting":        "listener queue",
 		"mqedge_connections_refused_total":  "listener reason",
 		"mqedge_connections_closed_total":   "listener reason",
 		"mqedge_bytes_total":                "direction listener",

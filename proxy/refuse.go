@@ -42,7 +42,7 @@ func (c *conn) hearOut(stream *relay.Conn) net.Conn {
 	s := *c.early.settings
 	s.HandshakeTimeout, s.ConnectTimeout = min(s.HandshakeTimeout, turnAwayTime), min(s.ConnectTimeout, turnAwayTime)
 	s.ProxyTimeout = min(s.ProxyTimeout, turnAwayTime)
-	c.early.settings = &s
+	c.early.settings, c.early.turnedAway = &s, true
 	if !c.early.header && contains(s.Trust, c.peer.Addr()) && c.readProxyHeader(stream) != nil {
 		return stream
 	}
@@ -74,6 +74,7 @@ func (c *conn) refuse(client net.Conn, err error) {
 	}
 	c.early.stream.Close()
 	l := c.listener
+	c.leaveHalfOpen()
 	l.refused.add(r.reason)
 	text := r.Error()
 	if r.reason != reasonClientGone {

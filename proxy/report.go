@@ -14,6 +14,9 @@ import (
 // Stats are a listener's counters at one moment.
 type Stats struct {
 	Active       int
+	HalfOpen     int // of those, not relayed yet
+	Waiting      int // of those, for their turn by ConnectRate
+	WaitingFull  int // and by FullHandshakes
 	Accepted     uint64
 	AcceptErrors uint64
 	Refused      map[string]uint64 // by reason
@@ -27,6 +30,9 @@ type Stats struct {
 func (l *Listener) Stats() Stats {
 	s := Stats{
 		Active:       l.conns.len(),
+		HalfOpen:     int(l.halfOpen.Load()),
+		Waiting:      l.connects.waiting(),
+		WaitingFull:  l.fulls.waiting(),
 		Accepted:     l.accepted.Load(),
 		AcceptErrors: l.acceptErrors.Load(),
 		Refused:      l.refused.snapshot(),

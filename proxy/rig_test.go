@@ -114,8 +114,8 @@ func (r *rig) checkNothingIsLeft(t testing.TB) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s.Active != 0 || r.places.Load() != 0 || len(r.perIP) != 0 {
-		t.Errorf("%d active, %d places taken, by address %v after the end", s.Active, r.places.Load(), r.perIP)
+	if s.Active != 0 || r.places.Load() != 0 || len(r.perIP) != 0 || s.HalfOpen != 0 || s.Waiting != 0 || s.WaitingFull != 0 {
+		t.Errorf("%d active, %d places taken, by address %v, after the end: %+v", s.Active, r.places.Load(), r.perIP, s)
 	}
 	if set := r.settings.Load().Route.Sources; set != nil {
 		for _, p := range set.Pairs() {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/mqedge/mqedge/balancer"
+	"github.com/mqedge/mqedge/proxy/admit"
 	"github.com/mqedge/mqedge/proxy/ports"
 	"github.com/mqedge/mqedge/proxy/relay"
 )
@@ -65,6 +66,10 @@ type Settings struct {
 	Allow, Deny         []netip.Prefix // of clients; Deny wins, an empty Allow means all
 	MaxConnections      int            // 0 = no limit
 	MaxConnectionsPerIP int            // 0 = no limit
+	MaxHalfOpen         int            // connections that are not relayed yet; 0 = no limit
+
+	ConnectRate    admit.Limit // of new connections
+	FullHandshakes admit.Limit // of TLS handshakes that resume nothing
 }
 
 func contains(prefixes []netip.Prefix, a netip.Addr) bool {

@@ -215,6 +215,9 @@ func TestANewLimitHoldsForThoseWhoWait(t *testing.T) {
 		if next, ok := g.Next(); !ok || next.After(began) {
 			t.Errorf("next at %v, %v", next, ok)
 		}
+		if !g.Pass(began) {
+			t.Error("a newcomer has to wait for those who need not wait any longer")
+		}
 		admitted, _ := admit(g, began)
 		want(t, "admitted", admitted, "1", "2", "3")
 	})
