@@ -172,7 +172,7 @@ func TestEveryRouteAnswersInTheShapeThatIsPromised(t *testing.T) {
 		path, want string
 	}{
 		{"/api/v1/listeners", `[{"name":"mqtts","addresses":["127.0.0.1:8884"],"protocol":"mqtt","tls":true,"upstream":"emqx","active":0,` +
-			`"accepted_total":0,"refused":{"rate":3},"closed":{},"bytes_in":0,"bytes_out":0,"last_refusal":""}]`},
+			`"half_open":0,"waiting":0,"accepted_total":0,"refused":{"rate":3},"closed":{},"bytes_in":0,"bytes_out":0,"last_refusal":""}]`},
 		{"/api/v1/upstreams", `[{"name":"emqx","protocol":"mqtt","endpoints":[` +
 			`{"address":"10.0.0.1:1883","weight":1,"source":"static","up":true,"draining":false,"ejected":false,"reason":"","connections":0,"connects_total":0,"failures_total":0},` +
 			`{"address":"[::1]:1883","weight":0,"source":"","up":false,"draining":false,"ejected":false,"reason":"","connections":0,"connects_total":0,"failures_total":0}]},` +

@@ -63,10 +63,18 @@ func (p *page) listeners(listeners []Listener) {
 				l.Name, address, protocol, strconv.FormatInt(l.Active, 10), strconv.FormatUint(l.Accepted, 10),
 				strconv.FormatUint(refused, 10),
 			},
-			note: sentence(more, why, last),
+			note: sentence(more, waiting(l.Waiting), why, last),
 		})
 	}
 	p.table(rows)
+}
+
+// waiting says how many connections wait for their turn.
+func waiting(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d wait for their turn", n)
 }
 
 func (p *page) upstream(u Upstream) {

@@ -14,6 +14,8 @@ type Listener struct {
 	TLS       bool              `json:"tls"`
 	Upstream  string            `json:"upstream"`
 	Active    int64             `json:"active"`
+	HalfOpen  int64             `json:"half_open"` // of those, not served by an endpoint yet
+	Waiting   int64             `json:"waiting"`   // of those, for their turn by connect_rate or tls.full_handshakes
 	Accepted  uint64            `json:"accepted_total"`
 	Refused   map[string]uint64 `json:"refused"` // by reason
 	Closed    map[string]uint64 `json:"closed"`  // by reason

@@ -63,7 +63,10 @@ func TestNobodyHasASurplusWhileAnEndpointCannotTakeIt(t *testing.T) {
 			}
 		},
 		"ejected": func(p *balancer.Pool) { failAt(t, p, "C", 1, nil) },
-		"full":    func(p *balancer.Pool) { p.Update(append(endpoints(1, 1), balancer.Endpoint{Addr: "C", MaxConnections: 1})); fill(t, p, 1) },
+		"full": func(p *balancer.Pool) {
+			p.Update(append(endpoints(1, 1), balancer.Endpoint{Addr: "C", MaxConnections: 1}))
+			fill(t, p, 1)
+		},
 	} {
 		p := returned(t, balancer.Options{MaxFails: 1}, 60)
 		ail(p)

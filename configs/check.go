@@ -96,6 +96,7 @@ func (c *checker) listener(l *Listener, path string) {
 		c.tls(l.TLS, path+".tls")
 	}
 	c.tcp(l.TCP, path+".tcp")
+	c.rates(l, path)
 	if l.Protocol != "mqtt" && l.MQTT != DefaultListener().MQTT {
 		c.warnf(path+".mqtt", "has no effect with protocol %s: remove it", l.Protocol)
 	}

@@ -66,6 +66,8 @@ type Listener struct {
 	MaxConnections      int            `yaml:"max_connections" min:"0"`
 	MaxConnectionsPerIP int            `yaml:"max_connections_per_ip" min:"0"`
 	TCP                 TCP            `yaml:"tcp"`
+	MaxHalfOpen         int            `yaml:"max_half_open" min:"0"`
+	ConnectRate         Rate           `yaml:"connect_rate"`
 	MQTT                MQTT           `yaml:"mqtt"`
 }
 
@@ -86,6 +88,16 @@ type TLS struct {
 	ClientCRLFile  string        `yaml:"client_crl_file" kind:"file"`
 	ALPN           []string      `yaml:"alpn" kind:"alpn"`
 	TicketKeysFile string        `yaml:"ticket_keys_file" kind:"file"` // "": keys in memory; made when it is not there
+	FullHandshakes Rate          `yaml:"full_handshakes"`
+}
+
+// Rate is how many may come in, and what becomes of the others. They are refused when the queue is full or they have
+// waited for too long.
+type Rate struct {
+	PerSecond int           `yaml:"per_second" min:"0" max:"1000000"` // 0: no limit
+	Burst     int           `yaml:"burst" min:"0" max:"1000000"`      // 0: as many as in a second
+	Queue     int           `yaml:"queue" min:"0" max:"1000000"`      // 0: nobody waits
+	Wait      time.Duration `yaml:"wait"`                             // 0: as long as it takes
 }
 
 // Certificate is a chain and its key, in PEM files.

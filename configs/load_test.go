@@ -173,7 +173,7 @@ gossip:
   {name: "", bind: "0.0.0.0:7946", advertise: "", join: [], key_file: "", label: mqedge, allow: [], announce: [],
    docker: {socket: /var/run/docker.sock, host: ""}}
 listeners:
-  mqtt: {bind: "0.0.0.0:1883", upstream: emqx, connect_rate: {per_second: 0, burst: 5, queue: 0, wait: 0s}}
+  mqtt: {bind: "0.0.0.0:1883", upstream: emqx}
 upstreams:
   emqx:
     source_addresses: []

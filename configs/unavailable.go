@@ -19,10 +19,6 @@ type later struct {
 
 func laterKeys() []later {
 	return []later{
-		{"listeners.*.connect_rate.per_second", "0"},
-		{"listeners.*.connect_rate.burst", "*"},
-		{"listeners.*.connect_rate.queue", "*"},
-		{"listeners.*.connect_rate.wait", "*"},
 		{"upstreams.*.gossip", `""`},
 		{"upstreams.*.dns.name", `""`},
 		{"upstreams.*.dns.port", "*"},

@@ -102,7 +102,7 @@ func (s source) Listeners() []admin.Listener {
 		st := l.proxy.Stats()
 		a := admin.Listener{
 			Name: name, Protocol: c.Protocol, TLS: l.certs != nil, Upstream: c.Upstream,
-			Active: int64(st.Active), Accepted: st.Accepted, Refused: st.Refused, Closed: st.Closed,
+			Active: int64(st.Active), HalfOpen: int64(st.HalfOpen), Waiting: int64(st.Waiting + st.WaitingFull), Accepted: st.Accepted, Refused: st.Refused, Closed: st.Closed,
 			BytesIn: st.BytesIn, BytesOut: st.BytesOut, LastRefusal: st.LastRefusal,
 		}
 		for _, sock := range l.sockets {

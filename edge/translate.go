@@ -9,6 +9,7 @@ import (
 	"github.com/mqedge/mqedge/certs"
 	"github.com/mqedge/mqedge/configs"
 	"github.com/mqedge/mqedge/proxy"
+	"github.com/mqedge/mqedge/proxy/admit"
 	"github.com/mqedge/mqedge/proxy/ports"
 	"github.com/mqedge/mqedge/proxy/relay"
 )
@@ -109,6 +110,10 @@ func tcpOptions(t configs.TCP) relay.TCP {
 	return relay.TCP{KeepAlive: t.KeepAlive, UserTimeout: t.UserTimeout}
 }
 
+func limit(r configs.Rate) admit.Limit {
+	return admit.Limit{PerSecond: r.PerSecond, Burst: r.Burst, Queue: r.Queue, Wait: r.Wait}
+}
+
 // sources returns the addresses, which are to be this host's.
 func sources(upstream string, texts []string) ([]netip.Addr, error) {
 	var out []netip.Addr
@@ -137,6 +142,10 @@ func settings(l *configs.Listener, u *configs.Upstream) *proxy.Settings {
 		ConnectTimeout: l.MQTT.ConnectTimeout, MaxConnectSize: int(l.MQTT.MaxConnectSize), OneEndpoint: !l.MQTT.Retry,
 		Allow: l.Allow, Deny: l.Deny,
 		MaxConnections: l.MaxConnections, MaxConnectionsPerIP: l.MaxConnectionsPerIP,
+		MaxHalfOpen: l.MaxHalfOpen, ConnectRate: limit(l.ConnectRate),
+	}
+	if l.TLS != nil {
+		s.FullHandshakes = limit(l.TLS.FullHandshakes)
 	}
 	if p := l.ProxyProtocol; p != nil {
 		s.Trust, s.ProxyTimeout = append([]netip.Prefix{}, p.Trust...), p.Timeout
