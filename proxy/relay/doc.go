@@ -3,7 +3,7 @@
 //
 // A connection comes from [Acceptor.Accept] and is given to [Relay.Go] with the
 // caller's code for its beginning: PROXY header, [Relay.Handshake], first packet,
-// [Conn.Dial]. That is blocking code that reads top to bottom. Then both
+// [Conn.Dial], and [Conn.Park] for what others decide. That is blocking code that reads top to bottom. Then both
 // connections are handed over with [Relay.Add]. From there the relay owns them:
 // it copies in both directions, passes half-closes on, watches the idle time,
 // closes both ends, and reports once through the done callback.
