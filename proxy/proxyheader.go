@@ -62,7 +62,9 @@ func (c *conn) believe(h *proxyproto.Header) error {
 		return errors.New("the PROXY header names no TCP addresses")
 	}
 	client := unmap(source.AddrPort())
+	c.mu.Lock() // others may list it
 	c.client, c.early.dialled = &client, unmap(destination.AddrPort())
+	c.mu.Unlock()
 	return nil
 }
 

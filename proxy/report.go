@@ -123,12 +123,11 @@ func (c *conn) snapshot() Connection {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	d := Connection{
-		ID: c.id, Peer: c.peer, Client: c.peer, Since: c.since(), Upstream: c.lease.Upstream(), Endpoint: c.lease.Addr(),
+		ID: c.id, Peer: c.peer, Client: c.from(), Since: c.since(), Upstream: c.lease.Upstream(), Endpoint: c.lease.Addr(),
 		ClientID: c.connect.ClientID, Username: c.connect.Username,
 		Version: c.connect.Version(), KeepAlive: c.connect.KeepAlive,
 	}
 	if c.pair != nil {
-		d.Client = c.from()
 		in, out := c.pair.Bytes()
 		d.BytesIn, d.BytesOut = uint64(c.received)+in, uint64(c.answered)+out
 		if c.tls != nil {
