@@ -24,6 +24,8 @@ upstreams:
 	closed := make(chan time.Time, clients)
 	for i := range clients {
 		connect5With(t, dial(t, e.addr("mqtt")), fmt.Sprint("v5-", i), func(d *paho5.Disconnect) { told <- d.ReasonCode })
+	}
+	for i := range clients {
 		older := mustConnect(t, e.addr("mqtt"), nil, fmt.Sprint("v311-", i))
 		go func() {
 			if _, err := older.r.ReadByte(); err != nil {
@@ -108,12 +110,13 @@ func TestTheClientsOfOthersAreRebalancedToAnEndpointThatIsBack(t *testing.T) {
 	if got := shares(e); got[0] != 20 || got[1] != 0 {
 		t.Fatalf("shares %v while b is drained", got)
 	}
+	addr := e.addr("mqtt")
 	for i, d := range clients { // a client that is sent off comes back
 		go func() {
 			if _, err := d.r.ReadByte(); err == nil {
 				return
 			}
-			if c, err := connect(e.addr("mqtt"), nil, fmt.Sprint("again-", i)); err == nil {
+			if c, err := connect(addr, nil, fmt.Sprint("again-", i)); err == nil {
 				t.Cleanup(func() { c.Close() })
 			}
 		}()

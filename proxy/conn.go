@@ -48,8 +48,6 @@ type conn struct {
 	received    uint32              // from the client before the relay began
 	answered    uint32              // by the endpoint before the relay began
 
-	follower mqtt.Follower // of MQTT without WebSocket; the relay's once it has begun
-
 	mu    sync.Mutex
 	pair  relay.Pair // nil until the relay begins
 	early *early     // nil from then on
@@ -287,11 +285,13 @@ func (c *conn) relay(client, upstream net.Conn, first, answer []byte) error {
 	}
 	s := c.early.settings
 	if len(answer) > 0 {
+		c.mu.Lock()
+		c.early.greeted = true
+		c.mu.Unlock()
 		client.SetWriteDeadline(time.Now().Add(farewellTime))
 		if _, err := client.Write(answer); err != nil {
 			return &refusal{reason: reasonClientGone, status: 400, err: err}
 		}
-		c.early.greeted = true
 		c.answered = uint32(len(answer))
 		c.listener.bytes.ToClient.Add(uint64(len(answer)))
 		c.countConnack()
@@ -387,6 +387,11 @@ func (c *conn) close(why string) {
 	if c.early.closing == "" {
 		c.early.closing = why
 	}
+	c.abort()
+}
+
+// abort makes all that the connection waits for before the relay end. c.mu is held.
+func (c *conn) abort() {
 	if !c.early.aborted {
 		c.early.aborted = true
 		c.early.stream.Abort()

@@ -16,6 +16,7 @@ type farewell struct {
 	reason   string
 	code     byte
 	patience time.Duration // the least for which an open QoS 2 exchange is waited for
+	atOnce   bool          // who is not served yet is closed
 }
 
 // Nobody acts on a Server Reference, so the codes name none. Use another server
@@ -24,13 +25,13 @@ var (
 	shuttingDown = farewell{reason: ReasonShutdown, code: mqtt.ServerShuttingDown}
 	moved        = farewell{reason: reasonMoved, code: mqtt.UseAnotherServer}
 	spread       = farewell{reason: reasonSpread, code: mqtt.UseAnotherServer, patience: 10 * time.Second}
-	kicked       = farewell{reason: reasonKicked, code: mqtt.AdministrativeAction}
+	kicked       = farewell{reason: reasonKicked, code: mqtt.AdministrativeAction, atOnce: true}
 )
 
 // follow returns what finds the packets in what is relayed behind first, from
 // the client, and answer, from the endpoint.
 func (c *conn) follow(first, answer []byte) relay.Follower {
-	var f relay.Follower = &c.follower
+	var f relay.Follower = new(mqtt.Follower)
 	if c.protocol == MQTTOverWebSocket {
 		f = new(ws.Follower)
 	}
@@ -40,8 +41,8 @@ func (c *conn) follow(first, answer []byte) relay.Follower {
 }
 
 // leave parts with the client at the next boundary between packets, and while a
-// QoS 2 exchange is open only after left or the farewell's patience. Who is not served yet is told when
-// it has said CONNECT.
+// QoS 2 exchange is open only after left or the farewell's patience. Who is not
+// served yet is told when it has said CONNECT.
 func (c *conn) leave(f farewell, left time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -50,6 +51,9 @@ func (c *conn) leave(f farewell, left time.Duration) {
 		c.part(f, left)
 	case c.early.closing == "":
 		c.early.closing, c.early.leaving = f.reason, f
+		if f.atOnce && !c.early.greeted {
+			c.abort()
+		}
 	}
 }
 
