@@ -26,12 +26,10 @@ func Drain(ctx context.Context, listeners []*Listener, over time.Duration) {
 	if ctx.Err() != nil {
 		return
 	}
+	last := shuttingDown
+	last.atOnce = true
 	for _, c := range all(listeners) {
-		if c.isEarly() {
-			c.close(ReasonShutdown)
-			continue
-		}
-		c.leave(shuttingDown, 0)
+		c.leave(last, 0)
 	}
 }
 

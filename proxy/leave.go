@@ -46,14 +46,15 @@ func (c *conn) follow(first, answer []byte) relay.Follower {
 func (c *conn) leave(f farewell, left time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case c.pair != nil:
+	if c.pair != nil {
 		c.part(f, left)
-	case c.early.closing == "":
+		return
+	}
+	if c.early.closing == "" {
 		c.early.closing, c.early.leaving = f.reason, f
-		if f.atOnce && !c.early.greeted {
-			c.abort()
-		}
+	}
+	if f.atOnce && !c.early.greeted {
+		c.abort()
 	}
 }
 

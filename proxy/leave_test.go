@@ -213,7 +213,7 @@ func TestTheNewestWithoutASessionAreRebalancedFirst(t *testing.T) {
 	enter("new", clean)
 	enter("new session", kept)
 	until(t, "four that the relay has", func() bool {
-		return len(r.conns.all()) == 4 && !slices.ContainsFunc(r.conns.all(), (*conn).isEarly)
+		return len(r.conns.all()) == 4 && !slices.ContainsFunc(r.conns.all(), isEarly)
 	})
 	pool.Update([]balancer.Endpoint{{Addr: a.addr}, {Addr: b.addr}, {Addr: "127.0.0.1:1"}, {Addr: "127.0.0.1:2"}})
 	choose := func(perSecond int) []string {
@@ -229,4 +229,10 @@ func TestTheNewestWithoutASessionAreRebalancedFirst(t *testing.T) {
 	if got := (Rebalancing{PerSecond: 1}).choose(r.conns.all(), pool, map[string]int{b.addr: 9}); len(got) != 0 {
 		t.Errorf("chose %d of another endpoint's", len(got))
 	}
+}
+
+func isEarly(c *conn) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.early != nil
 }
