@@ -75,10 +75,6 @@ func (p *loopPair) openStd(src *side, i int, b []byte, end error) error {
 		if n > 0 && (err != nil || len(plain)-n < 16<<10) {
 			p.forward(i, plain[:n])
 			n = 0
-			if p.parted { // nothing may follow the words, not even an answer
-				t.under.unread = nil
-				return end
-			}
 		}
 		switch {
 		case err == errNoData:
