@@ -8,6 +8,12 @@
 // it copies in both directions, passes half-closes on, watches the idle time,
 // closes both ends, and reports once through the done callback.
 //
+// With Options.Follow a pair knows where the endpoint's stream may be ended, and
+// [Pair.Farewell] takes leave of the client there: the pair waits for the moment,
+// sends words of its own as the last, and then the end to both sides. The
+// Follower knows the packets; the relay shows it the bytes in the order in which
+// it sends them, and splices only what the Follower need not see.
+//
 // There are two implementations behind it. On Linux a few event loops do all of
 // it, each with its own epoll instance and one set of buffers. A beginning is a
 // strand, a coroutine that the loop continues when its socket is ready; a pair
@@ -20,6 +26,6 @@
 // record has the records afterwards; everywhere else crypto/tls is fed from bytes
 // at hand and stops in the middle of a record when they are used up.
 //
-// The package knows TCP and TLS. It knows nothing of MQTT, of pools or of
-// configuration.
+// The package knows TCP and TLS. It knows nothing of MQTT, which is the
+// Follower's, of pools or of configuration.
 package relay

@@ -89,7 +89,7 @@ func (p *portablePair) partAtEnd(f *flow) bool {
 		return false
 	}
 	t.mu.Lock()
-	if f.from == client {
+	if f.from() == client {
 		defer t.mu.Unlock()
 		return t.parted
 	}

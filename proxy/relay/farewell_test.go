@@ -267,7 +267,9 @@ func TestAnEndpointThatDiesWithinAPacketEndsAFarewellWithoutWords(t *testing.T) 
 		g.pair.Farewell("drained", []byte(bye), time.Hour)
 		g.server.Close()
 		expectLast(t, g.client, "")
-		g.leave(t, "drained", "")
+		if res := g.wait(t); res.Reason != "drained" || res.ToClient != res.FromUpstream {
+			t.Errorf("result %+v", res)
+		}
 	})
 }
 

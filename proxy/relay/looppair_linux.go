@@ -164,10 +164,6 @@ func (p *loopPair) takeLeftOver(i int, rest leftOver) {
 // follows them.
 func (p *loopPair) take(i int, b []byte, end error) {
 	src := &p.sides[i]
-	if p.parted {
-		src.over = src.over || end != nil
-		return
-	}
 	if src.tls != nil {
 		end = p.open(src, i, b, end)
 	} else if len(b) > 0 {

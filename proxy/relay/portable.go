@@ -46,12 +46,12 @@ func (r *Relay) addPortable(c, u end, o Options, done func(Result)) *portablePai
 		r.wheel.put(p, now+ticks(o.Idle))
 	}
 	p.up = flow{
-		pair: p, from: client, src: c, dst: u,
+		pair: p, src: c, dst: u,
 		last: &p.lastClient, in: &p.fromClient, out: &p.toUpstream,
 		closed: ClientClosed, srcBroke: ClientReset, dstBroke: UpstreamReset,
 	}
 	p.down = flow{
-		pair: p, from: upstream, src: u, dst: c,
+		pair: p, src: u, dst: c,
 		last: &p.lastUpstream, in: &p.fromUpstream, out: &p.toClient,
 		closed: UpstreamClosed, srcBroke: UpstreamReset, dstBroke: ClientReset,
 		observe: o.Observe,
@@ -200,7 +200,6 @@ func (r *receiver) release() {
 // flow is one direction of a pair.
 type flow struct {
 	pair     *portablePair
-	from     int // the side of src
 	src, dst end
 	last     *atomic.Int64
 	in, out  *atomic.Uint64
@@ -211,6 +210,14 @@ type flow struct {
 	closed, srcBroke, dstBroke Reason
 
 	discard bool // dst broke: take what src still sends, so that it can end well
+}
+
+// from is the side of src.
+func (f *flow) from() int {
+	if f == &f.pair.up {
+		return client
+	}
+	return upstream
 }
 
 // run copies until src has ended or the pair was told to close, and passes the
@@ -295,7 +302,7 @@ func streamEnd(err error) error {
 
 func (f *flow) forward(b []byte) {
 	if f.pair.parting != nil {
-		if b = f.pair.show(f.from, b); len(b) == 0 {
+		if b = f.pair.show(f.from(), b); len(b) == 0 {
 			return
 		}
 	}

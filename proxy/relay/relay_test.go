@@ -113,7 +113,7 @@ func dialled(t *testing.T, addr string) *net.TCPConn {
 	return c.(*net.TCPConn)
 }
 
-func tcpPair(t *testing.T) (dialled, accepted *net.TCPConn) {
+func tcpPair(t testing.TB) (dialled, accepted *net.TCPConn) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
@@ -135,14 +135,14 @@ func testCertificate(t *testing.T) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-func newRelay(t *testing.T, loops int) *Relay {
+func newRelay(t testing.TB, loops int) *Relay {
 	t.Helper()
 	r, err := New(RelayOptions{Loops: loops})
 	must(t, err)
