@@ -92,9 +92,6 @@ func (p *loopPair) next() int64 {
 
 // serve moves what can be moved and sees to the end of the pair.
 func (p *loopPair) serve() {
-	if p.farewell != nil {
-		p.part()
-	}
 	p.pump(client)
 	p.pump(upstream)
 	p.settle()
@@ -206,7 +203,7 @@ func (p *loopPair) forward(i int, b []byte) {
 	}
 	p.deliver(dst, b)
 	if p.farewell != nil {
-		p.part()
+		p.part() // at once: what it sent behind b is dropped
 	}
 }
 
@@ -260,7 +257,7 @@ func (p *loopPair) settle() {
 		return
 	}
 	if p.farewell != nil {
-		p.part() // a side may have ended
+		p.part() // a side may have ended, or a pipe run empty
 	}
 	last := p.sides[client].over && p.sides[upstream].over
 	for i := range p.sides {

@@ -115,9 +115,6 @@ func (p *loopPair) splice(i int) (n int, goOn bool) {
 	p.skip(i, n)
 	p.countReceived(i, uint64(n))
 	p.drainPipe(dst)
-	if p.farewell != nil {
-		p.part()
-	}
 	return n, true
 }
 
