@@ -86,14 +86,18 @@ func nothing(t *testing.T, c net.Conn) {
 	}
 }
 
-// stuck waits until nothing moves any more, and returns what did.
+// stuck waits until nothing has moved for a while, and returns what did.
 func (g *rig) stuck(t *testing.T) (fromClient, toClient uint64) {
 	t.Helper()
+	still := 0
 	must(t, eventually(func() bool {
 		up, down := fromClient, toClient
 		fromClient, toClient = g.pair.Bytes()
-		<-time.After(50 * time.Millisecond)
-		return up+down > 0 && up == fromClient && down == toClient
+		if still++; up+down == 0 || up != fromClient || down != toClient {
+			still = 0
+		}
+		<-time.After(10 * time.Millisecond)
+		return still == 30
 	}))
 	return fromClient, toClient
 }

@@ -90,7 +90,8 @@ type Pair interface {
 	// would destroy the words on their way.
 	//
 	// It does not wait; done is called as with Close. Only the first Farewell or
-	// Close counts for the reason, and the first Farewell for the words, which
+	// Close counts for the reason, also when an end closes while a farewell
+	// waits, and the first Farewell for the words, which
 	// must not change until done is called; many pairs may share them. A Close
 	// while a farewell waits ends it at once. Times have a grain of 100 ms.
 	// Without Options.Follow it is Close.

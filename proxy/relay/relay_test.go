@@ -470,13 +470,7 @@ func TestCloseEndsAPairWhoseClientReadsNothing(t *testing.T) {
 			t.Parallel()
 			g := newRig(t, v, Options{})
 			go io.Copy(g.server, neverEnding{})
-			stuck := uint64(0)
-			must(t, eventually(func() bool { // until nothing moves any more
-				before := stuck
-				_, stuck = g.pair.Bytes()
-				<-time.After(50 * time.Millisecond)
-				return stuck > 0 && stuck == before
-			}))
+			g.stuck(t)
 			g.pair.Close("kicked")
 			if res := g.wait(t); res.Reason != "kicked" || res.ToClient >= res.FromUpstream {
 				t.Errorf("result %+v", res)
