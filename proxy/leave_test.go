@@ -114,6 +114,22 @@ func TestAKickNamesItsReason(t *testing.T) {
 	r.wantClosed(t, "kicked")
 }
 
+func TestAKickDoesNotWaitForTheEndOfAMove(t *testing.T) {
+	e := newEndpoint(t, nil)
+	r := newRig(t, settings(MQTT), e.addr)
+	client, broker := attend(t, r, e, func(c *net.TCPConn) stream { return c }, "5")
+	publish := []byte{0x34, 6, 0, 1, 'q', 0, 7, 0} // QoS 2, identifier 7, never finished
+	send(t, client, publish)
+	receive(t, broker, len(publish))
+	c := r.conns.all()[0]
+	until(t, "the relay has the connection", func() bool { return !c.isEarly() })
+	c.leave(moved, time.Hour)
+	r.Kick("device")
+	if got, want := receiveEnd(t, client), []byte{0xe0, 2, 0x9c, 0}; !bytes.Equal(got, want) {
+		t.Errorf("got %x, want %x", got, want)
+	}
+}
+
 func TestOverWebSocketTheWordsAreFrames(t *testing.T) {
 	s := settings(MQTTOverWebSocket)
 	r := newRig(t, s, webSocketEndpoint(t, connackOf(5, 0)))

@@ -51,6 +51,13 @@ func (w *farewell) hurry(now int64) {
 	w.look = now + ticks(abortGrace)
 }
 
+// yield takes over the time of a later farewell, where that has less of it.
+func (w *farewell) yield(later *farewell) {
+	if later.impatient && !w.impatient || later.look < w.look {
+		w.impatient, w.look = w.impatient || later.impatient, later.look
+	}
+}
+
 // due reports whether the moment has come.
 func (w *farewell) due(f Follower) bool {
 	return f.AtServerBoundary() && (w.impatient || !f.QoS2Open())

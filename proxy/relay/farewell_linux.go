@@ -17,10 +17,14 @@ func (p *loopPair) Farewell(why Reason, words []byte, patience time.Duration) {
 
 // await takes leave of the client as soon as the moment for it comes.
 func (p *loopPair) await(w *farewell) {
-	if p.parted || p.farewell != nil {
+	switch {
+	case p.parted:
 		return
+	case p.farewell != nil:
+		p.farewell.yield(w)
+	default:
+		p.farewell = w
 	}
-	p.farewell = w
 	p.settle()
 	if p.farewell != nil {
 		p.at().wheel.put(p, p.next())

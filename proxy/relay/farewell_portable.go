@@ -40,10 +40,15 @@ func (p *portablePair) await(w *farewell, why Reason) bool {
 		return false
 	}
 	p.conclude(why, nil)
-	if t.waiting == nil && !t.parted {
+	switch {
+	case t.parted:
+		return true
+	case t.waiting != nil:
+		t.waiting.yield(w)
+	default:
 		t.waiting = w
-		p.part()
 	}
+	p.part()
 	return true
 }
 

@@ -224,9 +224,34 @@ func TestCloseEndsAFarewellThatWaits(t *testing.T) {
 	forEach(t, func(t *testing.T, g *rig) {
 		g.pass(t, g.server, g.client, publish(2, "exactly once"))
 		g.pair.Farewell("drained", []byte(bye), time.Hour)
-		g.pair.Farewell("rebalanced", []byte("not these"), 0)
+		g.pair.Farewell("rebalanced", []byte("not these"), 2*time.Hour)
 		nothing(t, g.client)
 		g.pair.Close("kicked")
+		expectLast(t, g.client, "")
+		g.leave(t, "drained", "")
+	})
+}
+
+func TestAFarewellInAHurryEndsThePatienceOfTheOneBefore(t *testing.T) {
+	for _, patience := range []time.Duration{0, 200 * time.Millisecond} {
+		forEach(t, func(t *testing.T, g *rig) {
+			g.pass(t, g.server, g.client, publish(2, "exactly once"))
+			g.pair.Farewell("drained", []byte(bye), time.Hour)
+			nothing(t, g.client)
+			g.pair.Farewell("kicked", []byte("not these"), patience)
+			expectLast(t, g.client, bye)
+			expectLast(t, g.server, "")
+			g.leave(t, "drained", bye)
+		})
+	}
+}
+
+func TestAFarewellInAHurryDoesNotWaitForAPacketThatNeverEnds(t *testing.T) {
+	forEach(t, func(t *testing.T, g *rig) {
+		p := publish(0, "never ends")
+		g.pass(t, g.server, g.client, p[:5])
+		g.pair.Farewell("drained", []byte(bye), time.Hour)
+		g.pair.Farewell("kicked", []byte(bye), 0)
 		expectLast(t, g.client, "")
 		g.leave(t, "drained", "")
 	})

@@ -91,8 +91,9 @@ type Pair interface {
 	//
 	// It does not wait; done is called as with Close. Only the first Farewell or
 	// Close counts for the reason, also when an end closes while a farewell
-	// waits, and the first Farewell for the words, which
-	// must not change until done is called; many pairs may share them. A Close
+	// waits, and the first Farewell for the words, which must not change until done
+	// is called; many pairs may share them. Of several the one whose patience ends
+	// first decides how long is waited. A Close
 	// while a farewell waits ends it at once. Times have a grain of 100 ms.
 	// Without Options.Follow it is Close.
 	Farewell(why Reason, words []byte, patience time.Duration)
