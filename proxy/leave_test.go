@@ -122,7 +122,7 @@ func TestAKickDoesNotWaitForTheEndOfAMove(t *testing.T) {
 	send(t, client, publish)
 	receive(t, broker, len(publish))
 	c := r.conns.all()[0]
-	until(t, "the relay has the connection", func() bool { return !c.isEarly() })
+	until(t, "the relay has the connection", func() bool { return !isEarly(c) })
 	c.leave(moved, time.Hour)
 	r.Kick("device")
 	if got, want := receiveEnd(t, client), []byte{0xe0, 2, 0x9c, 0}; !bytes.Equal(got, want) {
@@ -245,6 +245,32 @@ func TestTheNewestWithoutASessionAreRebalancedFirst(t *testing.T) {
 	if got := (Rebalancing{PerSecond: 1}).choose(r.conns.all(), pool, map[string]int{b.addr: 9}); len(got) != 0 {
 		t.Errorf("chose %d of another endpoint's", len(got))
 	}
+}
+
+// Its value is what the race detector says.
+func TestRebalancingLooksAtConnectionsThatAreOnTheirWay(t *testing.T) {
+	e := newEndpoint(t, answers(connackOf(5, 0)))
+	r := newRig(t, settings(MQTT), e.addr)
+	over := make(chan struct{})
+	looked := make(chan struct{})
+	go func() {
+		defer close(looked)
+		for {
+			select {
+			case <-over:
+				return
+			default:
+				(Rebalancing{PerSecond: 1}).choose(r.conns.all(), r.pool, map[string]int{e.addr: 1})
+			}
+		}
+	}()
+	for range 50 {
+		client := r.dial(t)
+		send(t, client, connects("device")["5"])
+		receive(t, client, len(connackOf(5, 0)))
+	}
+	close(over)
+	<-looked
 }
 
 func isEarly(c *conn) bool {

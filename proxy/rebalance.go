@@ -87,6 +87,9 @@ func (c *conn) misplaced(p *balancer.Pool, hashKey string, surplus map[string]in
 	c.mu.Lock()
 	served := c.pair != nil
 	c.mu.Unlock()
+	if !served {
+		return false
+	}
 	addr := c.lease.Addr()
-	return served && surplus[addr] > 0 && c.lease.To(p, addr) && p.Misplaced(&c.lease, c.key(hashKey))
+	return surplus[addr] > 0 && c.lease.To(p, addr) && p.Misplaced(&c.lease, c.key(hashKey))
 }
