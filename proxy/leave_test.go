@@ -247,6 +247,37 @@ func TestTheNewestWithoutASessionAreRebalancedFirst(t *testing.T) {
 	}
 }
 
+func TestRebalancingStopsWhenAnEndpointCanTakeNoMore(t *testing.T) {
+	a, b := newEndpoint(t, answers(connackOf(5, 0))), newEndpoint(t, answers(connackOf(5, 0)))
+	s := settings(MQTT)
+	pool := newPool(a.addr)
+	s.Route.Upstream = pool
+	r := newRig(t, s)
+	const n = 10
+	for range n {
+		client := r.dial(t)
+		send(t, client, connects("device")["5"])
+		receive(t, client, len(connackOf(5, 0)))
+	}
+	until(t, "the relay has all", func() bool { return !slices.ContainsFunc(r.conns.all(), (*conn).isEarly) })
+	pool.Update([]balancer.Endpoint{{Addr: a.addr}, {Addr: b.addr}})
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		(Rebalancing{PerSecond: 1}).shed(t.Context(), pool, r.conns.all()) // the first at once, the others within 10 s
+	}()
+	r.wantClosed(t, "rebalanced")
+	must(t, pool.SetDraining(b.addr, true))
+	select {
+	case <-stopped:
+	case <-time.After(patience):
+		t.Fatal("it goes on")
+	}
+	if left := r.Stats().Active; left < n/2 {
+		t.Errorf("%d of %d are left", left, n)
+	}
+}
+
 // Its value is what the race detector says.
 func TestRebalancingLooksAtConnectionsThatAreOnTheirWay(t *testing.T) {
 	e := newEndpoint(t, answers(connackOf(5, 0)))

@@ -47,9 +47,14 @@ func Rebalance(ctx context.Context, listeners func() []*Listener, p *balancer.Po
 			continue
 		}
 		period = rebalancePeriod
-		over := time.Duration(len(victims)) * time.Second / time.Duration(r.PerSecond)
-		evenly(ctx, victims, over, spread, func() bool { return false })
+		r.shed(ctx, p, victims)
 	}
+}
+
+// shed parts with the victims, as long as there is where they can go.
+func (r Rebalancing) shed(ctx context.Context, p *balancer.Pool, victims []*conn) {
+	over := time.Duration(len(victims)) * time.Second / time.Duration(r.PerSecond)
+	evenly(ctx, victims, over, spread, func() bool { return len(p.Surplus(0)) == 0 })
 }
 
 // choose returns whom to part with until the next look: of each endpoint at most
