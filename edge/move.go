@@ -3,6 +3,7 @@ package edge
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 // moves are the endpoints that clients are being moved away from. A move survives
 // reloads; it ends when its endpoint is empty or enabled again.
 type moves struct {
-	mu    sync.Mutex
+	mu    sync.Mutex // held also while an endpoint is drained or enabled: none that is in use may be moved away from
 	tasks map[moving]*task
 	ended bool
 }
@@ -24,23 +25,20 @@ type moving struct {
 	addr string
 }
 
-// begin moves the clients of an endpoint away over a time. A move that goes on
-// already begins anew.
+// move moves the clients of an endpoint away over a time. A move that goes on
+// already begins anew. The caller holds the lock.
 func (e *Edge) move(p *balancer.Pool, addr string, over time.Duration) {
 	m, key := &e.moves, moving{p, addr}
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	if m.ended {
 		return
 	}
 	m.tasks[key].stop()
+	maps.DeleteFunc(m.tasks, func(_ moving, t *task) bool { return t.hasEnded() })
 	m.tasks[key] = start(func(ctx context.Context) { proxy.Move(ctx, e.all, p, addr, over) })
 }
 
-// stop lets the clients stay that are not moved yet.
+// stop lets the clients stay that are not moved yet. The caller holds the lock.
 func (m *moves) stop(p *balancer.Pool, addr string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	m.tasks[moving{p, addr}].stop()
 	delete(m.tasks, moving{p, addr})
 }
@@ -60,6 +58,8 @@ func (c control) Drain(upstream, endpoint string, how admin.Drain) error {
 	if err != nil {
 		return err
 	}
+	c.e.moves.mu.Lock()
+	defer c.e.moves.mu.Unlock()
 	if err := p.SetDraining(endpoint, true); err != nil {
 		return err
 	}
@@ -82,6 +82,8 @@ func (c control) Enable(upstream, endpoint string) error {
 	if err != nil {
 		return err
 	}
+	c.e.moves.mu.Lock()
+	defer c.e.moves.mu.Unlock()
 	if err := p.SetDraining(endpoint, false); err != nil {
 		return err
 	}

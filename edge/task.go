@@ -18,6 +18,15 @@ func start(run func(context.Context)) *task {
 	return t
 }
 
+func (t *task) hasEnded() bool {
+	select {
+	case <-t.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // stop ends the task and waits for it. A nil task has ended.
 func (t *task) stop() {
 	if t != nil {
