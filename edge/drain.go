@@ -19,6 +19,9 @@ func (e *Edge) drain(stop context.Context) {
 	defer e.mu.Unlock()
 	g := e.current.Load()
 	d := g.config.Drain
+	for _, up := range g.upstreams {
+		up.rebalance.stop() // nobody can come back
+	}
 	all := e.all()
 	e.log.Info("draining", "connections", active(all), "delay", d.Delay.String(), "over", d.Over.String(), "deadline", d.Deadline.String())
 	wait(stop, d.Delay)

@@ -28,8 +28,17 @@ func (e *Edge) beginRebalance(up, before *upstream) {
 		before.rebalance.stop()
 	}
 	if r := up.rebalance; r != nil {
-		r.run = start(func(ctx context.Context) { proxy.Rebalance(ctx, e.all, up.pool, r.Rebalancing) })
+		r.run = start(func(ctx context.Context) { proxy.Rebalance(ctx, e.open, up.pool, r.Rebalancing) })
 	}
+}
+
+// open returns all listeners, or none while those that are parted with could not
+// come back.
+func (e *Edge) open() []*proxy.Listener {
+	if e.draining.Load() || e.memory.Load().short {
+		return nil
+	}
+	return e.all()
 }
 
 func (r *rebalance) stop() {
