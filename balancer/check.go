@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"sync"
+	"syscall"
 	"time"
 )
 
 // Prober asks an endpoint how it is. It returns nil for a healthy one, a [Draining] for one that wants no new
-// connections, and any other error for one that is not to be used. It heeds the context, which bounds its time.
+// connections, and any other error for one that is not to be used. It heeds the context, which bounds its time. An error
+// that this host has no file, port or memory left tells nothing of the endpoint.
 type Prober interface {
 	Probe(ctx context.Context, addr string) error
 }
@@ -118,6 +121,9 @@ func (c *checker) watch(ctx context.Context, n *node) {
 		if ctx.Err() != nil {
 			return // the probe was interrupted, which tells nothing of the endpoint
 		}
+		if isLocal(err) {
+			continue
+		}
 		n.probed(err, c.Rise, c.Fall)
 	}
 }
@@ -130,6 +136,14 @@ func (c *checker) probe(ctx context.Context, addr string) error {
 		return fmt.Errorf("no answer within %v", c.Timeout)
 	}
 	return err
+}
+
+// isLocal reports whether a probe failed for want of something on this host. Each endpoint would look the same then, and
+// to take one out of use would put its load on those that are left.
+func isLocal(err error) bool {
+	return slices.ContainsFunc([]error{
+		syscall.EMFILE, syscall.ENFILE, syscall.EADDRNOTAVAIL, syscall.ENOBUFS, syscall.ENOMEM,
+	}, func(e error) bool { return errors.Is(err, e) })
 }
 
 // verdict is what the active check makes of an endpoint. Only one that is passing gets connections.

@@ -276,6 +276,21 @@ func TestAProbeThatIsInterruptedIsNobodysFailure(t *testing.T) {
 	})
 }
 
+func TestAProbeThatThisHostCannotMakeIsNobodysFailure(t *testing.T) {
+	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.EADDRNOTAVAIL, syscall.ENOBUFS} {
+		checked(t, balancer.Options{}, 2, func(p *balancer.Pool, asked *prober, _ func()) {
+			asked.answer("B", fmt.Errorf("no answer: %w", &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("socket", errno)}))
+			probes(asked, "B", 10)
+			mustBe(t, p, "B", true, false, "")
+			asked.answer("B", errRefused)
+			probes(asked, "B", 3)
+			asked.answer("B", errno)
+			probes(asked, "B", 10)
+			mustBe(t, p, "B", false, false, "check failed: connection refused (3 of 3)")
+		})
+	}
+}
+
 func TestWhenTheCheckFindsNobodyWellAllAreTried(t *testing.T) {
 	eachPolicy(t, func(t *testing.T, policy balancer.Policy) {
 		checked(t, balancer.Options{Policy: policy}, 3, func(p *balancer.Pool, asked *prober, _ func()) {
