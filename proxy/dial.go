@@ -71,7 +71,7 @@ func (c *conn) dialFrom(sources *ports.Set, to netip.AddrPort, o relay.DialOptio
 		case err == nil:
 			c.source = use
 			return upstream, nil
-		case errors.Is(err, syscall.EADDRNOTAVAIL):
+		case errors.Is(err, syscall.EADDRNOTAVAIL) && o.Source.IsValid():
 			use.Failed(err, time.Now()) // and not taken again before the others
 		default:
 			use.Release()

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/mqedge/mqedge/balancer"
+	"github.com/mqedge/mqedge/proxy/admit"
 	"github.com/mqedge/mqedge/proxy/ports"
 )
 
@@ -210,4 +211,20 @@ func TestEveryWayToFailGivesThePortBack(t *testing.T) {
 			wantInUse(t, set, map[string]int{})
 		})
 	}
+}
+
+func TestAConnectionThatWaitedWhileTheSourcesWereTakenAwayIsServed(t *testing.T) {
+	e := newEndpoint(t, echo)
+	set := sourcesOf(100, here)
+	s := fromSources(TCP, set)
+	r := newPacedRig(t, s, limit(10, 0), e.addr)
+	c := r.dial(t)
+	r.awaitWaiting(t, 1)
+	set.Configure(nil, 100)
+	after := *s
+	after.ConnectRate, after.Route.Sources = admit.Limit{}, nil
+	r.Configure(&after)
+	send(t, c, []byte("hello"))
+	receiveText(t, c, "hello")
+	wantInUse(t, set, map[string]int{})
 }

@@ -85,11 +85,15 @@ func (s *Set) arrange(e *endpoint) {
 type Use struct{ pair *pair }
 
 // Take holds a port for a connection to an endpoint: of the source of its family
-// that has fewest connections to it, among those that have ports left. Its error
-// is ErrFamily, or ErrNone with the kernel's latest word if it spoke.
+// that has fewest connections to it, among those that have ports left. Of a set
+// without sources it is the zero Use: the kernel chooses. Its error is ErrFamily,
+// or ErrNone with the kernel's latest word if it spoke.
 func (s *Set) Take(to netip.AddrPort, now time.Time) (Use, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(s.sources) == 0 {
+		return Use{}, nil
+	}
 	e := s.endpoints[to]
 	if e == nil {
 		s.sweep()
@@ -125,8 +129,13 @@ func (s *Set) Take(to netip.AddrPort, now time.Time) (Use, error) {
 	return Use{}, ErrNone
 }
 
-// Source is the address to bind to.
-func (u *Use) Source() netip.Addr { return u.pair.source }
+// Source is the address to bind to; of the zero Use it is the zero Addr.
+func (u *Use) Source() netip.Addr {
+	if u.pair == nil {
+		return netip.Addr{}
+	}
+	return u.pair.source
+}
 
 // Release gives the port back, when the connection is closed. Repeating it on the
 // same variable does nothing.

@@ -142,6 +142,17 @@ func TestASourceServesEndpointsOfItsFamilyOnly(t *testing.T) {
 	}
 }
 
+func TestWithoutSourcesTheKernelChooses(t *testing.T) {
+	s := newSet(100, a)
+	s.Configure(nil, 100)
+	u, err := s.Take(one, start)
+	if err != nil || u.Source().IsValid() {
+		t.Errorf("%v, %v", u.Source(), err)
+	}
+	u.Release()
+	u.Failed(ErrNone, start)
+}
+
 func TestCountsSurviveOtherSourcesAndLimits(t *testing.T) {
 	s := newSet(100, a, b)
 	fromA, fromB := take(t, s, one), take(t, s, one)
