@@ -8,7 +8,8 @@ import "math"
 //
 // With [Hash] keys, and not numbers, say where a connection belongs: see [Pool.Misplaced].
 //
-// Nobody has a surplus while an endpoint is ejected, fails its check, drains, starts slowly or is full: where would it go.
+// Nobody has a surplus while an endpoint is ejected, fails its check, drains, starts slowly or is full with less than its
+// share: where would it go.
 func (p *Pool) Surplus(threshold int) map[string]int {
 	s := p.current.Load()
 	if len(s.tiers) == 0 {
@@ -17,21 +18,24 @@ func (p *Pool) Surplus(threshold int) map[string]int {
 	var total, weights float64
 	q := query{pool: p, snapshot: s}
 	for _, m := range s.members {
-		active := m.node.active.Load()
-		if m.draining || m.node.out() || q.slow(m.node) || m.node.full(active) {
+		if m.draining || m.node.out() || q.slow(m.node) {
 			return nil
 		}
-		total += float64(active)
+		total += float64(m.node.active.Load())
 	}
 	for _, c := range s.tiers[0].candidates {
 		weights += float64(c.weight)
 	}
 	surplus := make(map[string]int)
 	for _, m := range s.members {
-		active := float64(m.node.active.Load())
+		connections := m.node.active.Load()
+		active := float64(connections)
 		share := 0.0
 		if !m.Backup || len(s.tiers) == 1 {
 			share = total * float64(m.Weight) / weights
+		}
+		if m.node.full(connections) && active < math.Floor(share) {
+			return nil
 		}
 		excess := active - math.Ceil(share)
 		if excess >= 1 && excess > share*float64(threshold)/100 {

@@ -76,6 +76,15 @@ func TestNobodyHasASurplusWhileAnEndpointCannotTakeIt(t *testing.T) {
 	}
 }
 
+func TestAnEndpointThatIsFullWithMoreThanItsShareHasASurplus(t *testing.T) {
+	p := newPool(balancer.Options{}, []balancer.Endpoint{{Addr: "A", MaxConnections: 30}})
+	fill(t, p, 30)
+	p.Update([]balancer.Endpoint{{Addr: "A", MaxConnections: 30}, {Addr: "B", MaxConnections: 30}})
+	if got, want := p.Surplus(10), map[string]int{"A": 15}; !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
 func TestNobodyHasASurplusDuringASlowStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(balancer.Options{SlowStart: balancer.SlowStart{ConnectsPerSecond: 1, For: time.Minute}}, endpoints(1, 1))
