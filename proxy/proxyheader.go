@@ -77,8 +77,12 @@ func (c *conn) refuseProxyHeader(stream *relay.Conn) error {
 	if s.TLS != nil || s.Protocol == MQTT {
 		return nil
 	}
-	if s.IdleTimeout > 0 {
-		stream.SetReadDeadline(time.Now().Add(s.IdleTimeout))
+	most, reason := s.IdleTimeout, string(relay.IdleTimeout)
+	if s.Protocol.isMQTT() {
+		most, reason = s.ConnectTimeout, reasonConnectTimeout
+	}
+	if most > 0 {
+		stream.SetReadDeadline(time.Now().Add(most))
 		defer stream.SetReadDeadline(time.Time{})
 	}
 	buf := make([]byte, 0, 512)
@@ -92,7 +96,7 @@ func (c *conn) refuseProxyHeader(stream *relay.Conn) error {
 			stream.Unread(buf)
 			return nil
 		case isTimeout(err):
-			return &refusal{reason: string(relay.IdleTimeout), status: 400, err: err}
+			return &refusal{reason: reason, status: 400, err: err}
 		case err != nil:
 			return &refusal{reason: reasonClientGone, status: 400, err: err}
 		}

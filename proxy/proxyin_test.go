@@ -303,6 +303,15 @@ func TestASilentUntrustedPeerEndsAtTheIdleTimeout(t *testing.T) {
 	e.wantNoDials(t)
 }
 
+func TestASilentUntrustedPeerOfAWebSocketListenerHasNoMoreTimeThanOthers(t *testing.T) {
+	s := settings(MQTTOverWebSocket)
+	s.Trust = prefixes("192.0.2.0/24")
+	s.ConnectTimeout, s.MaxHalfOpen = 200*time.Millisecond, 1
+	r := newRig(t, s)
+	receiveEnd(t, r.dial(t))
+	r.wantRefused(t, "connect_timeout", 400)
+}
+
 func TestADeniedUntrustedPeerNeedNotSpeakToBeRefused(t *testing.T) {
 	for reason, rule := range map[string]func(*Settings){
 		"denied":                 func(s *Settings) { s.Deny = prefixes(stranger + "/32") },
