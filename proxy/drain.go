@@ -53,8 +53,8 @@ func Move(ctx context.Context, listeners func() []*Listener, p *balancer.Pool, a
 	}
 }
 
-// evenly parts with the victims, in their order, spread over the time given. It
-// returns early when ctx ends or nothing is left to do.
+// evenly parts with the victims, in their order, spread over the time given, and
+// takes them off the list. It returns early when ctx ends or nothing is left to do.
 func evenly(ctx context.Context, victims []*conn, over time.Duration, f farewell, done func() bool) {
 	start := time.Now()
 	t := time.NewTicker(drainStep)
@@ -67,6 +67,7 @@ func evenly(ctx context.Context, victims []*conn, over time.Duration, f farewell
 		share := float64(elapsed) / float64(over)
 		for due := min(1+int(share*float64(len(victims))), len(victims)); told < due; told++ {
 			victims[told].leave(f, over-elapsed)
+			victims[told] = nil // it ends, and this may take hours
 		}
 		select {
 		case <-ctx.Done():
