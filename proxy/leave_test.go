@@ -259,7 +259,7 @@ func TestRebalancingStopsWhenAnEndpointCanTakeNoMore(t *testing.T) {
 		send(t, client, connects("device")["5"])
 		receive(t, client, len(connackOf(5, 0)))
 	}
-	until(t, "the relay has all", func() bool { return !slices.ContainsFunc(r.conns.all(), (*conn).isEarly) })
+	until(t, "the relay has all", func() bool { return !slices.ContainsFunc(r.conns.all(), isEarly) })
 	pool.Update([]balancer.Endpoint{{Addr: a.addr}, {Addr: b.addr}})
 	stopped := make(chan struct{})
 	go func() {
