@@ -15,11 +15,8 @@ import (
 	"github.com/mqedge/mqedge/proxy/mqtt"
 )
 
-// A packet of the server's in two halves, and one of the client's.
-var (
-	firstHalf, secondHalf = []byte{0x30, 9, 0, 1, 't', 'h'}, []byte("alves")
-	pingreq               = []byte{0xc0, 0}
-)
+// A packet of the server's in two halves.
+var firstHalf, secondHalf = []byte{0x30, 9, 0, 1, 't', 'h'}, []byte("alves")
 
 // attend opens a connection of a client with that version to an endpoint that
 // the test plays.
