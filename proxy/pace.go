@@ -162,6 +162,10 @@ func (c *conn) waitTurn(stream *relay.Conn) error {
 		r.limit = err == errTooMany && s.TLS == nil // a handshake only to say so would be the storm
 		return r
 	}
+	// A reload may have come while it waited: it goes where clients go now, unless that is another kind of listener.
+	if now := c.listener.settings.Load(); now.Protocol == s.Protocol && (now.TLS == nil) == (s.TLS == nil) {
+		c.early.settings = now
+	}
 	return nil
 }
 

@@ -79,6 +79,20 @@ func TestAReloadThatTurnsTheRateOffLetsAllIn(t *testing.T) {
 	r.awaitWaiting(t, 0)
 }
 
+func TestWhoWaitedDuringAReloadGoesWhereClientsGoNow(t *testing.T) {
+	before, after := newEndpoint(t, echo), newEndpoint(t, echo)
+	s := settings(TCP)
+	r := newPacedRig(t, s, limit(1, 0), before.addr)
+	client := r.dial(t)
+	r.awaitWaiting(t, 1)
+	now := *s
+	now.Route.Upstream, now.ConnectRate = newPool(after.addr), admit.Limit{}
+	r.Configure(&now)
+	send(t, client, []byte("hello"))
+	receiveText(t, client, "hello")
+	before.wantNoDials(t)
+}
+
 func TestWithoutAPlaceInTheQueueAClientHearsWhy(t *testing.T) {
 	answers := map[string][]byte{"3.1": {0x20, 2, 0, 3}, "3.1.1": {0x20, 2, 0, 3}, "5": {0x20, 3, 0, 0x9f, 0}}
 	for version, packet := range connects("a") {
