@@ -15,11 +15,12 @@ const module = "github.com/mqedge/mqedge/"
 // allowed is who may import whom. Code further down knows nothing of code
 // further up, and only edge, the command and the demo see the file format.
 var allowed = map[string][]string{
-	"cmd/mqedge":         {"admin", "configs", "demo", "edge"},
-	"demo":               {"admin", "certs", "certs/ca", "configs", "demo/broker", "edge"},
+	"cmd/mqedge":         {"admin", "configs", "configs/nginx", "demo", "edge"},
+	"demo":               {"admin", "certs", "certs/ca", "configs", "demo/broker", "demo/hooks", "edge"},
 	"demo/broker":        {},
-	"edge":               {"admin", "balancer", "balancer/probe", "certs", "configs", "proxy", "proxy/accesslog", "proxy/admit", "proxy/ports", "proxy/relay"},
+	"edge":               {"admin", "balancer", "balancer/probe", "certs", "configs", "exhook", "exhook/carrier", "exhook/hook", "proxy", "proxy/accesslog", "proxy/admit", "proxy/ports", "proxy/relay"},
 	"admin":              {},
+	"exhook":             {"balancer", "exhook/grpcrelay", "exhook/hook"},
 	"exhook/hook":        {},
 	"proxy":              {"balancer", "proxy/accesslog", "proxy/admit", "proxy/mqtt", "proxy/ports", "proxy/relay", "proxy/ws"},
 	"proxy/accesslog":    {},
@@ -29,6 +30,7 @@ var allowed = map[string][]string{
 	"proxy/relay":        {"proxy/relay/record"},
 	"proxy/relay/record": {},
 	"proxy/ports":        {},
+	"exhook/grpcrelay":   {},
 	"balancer":           {},
 	"balancer/probe":     {"balancer"},
 	"certs":              {},
