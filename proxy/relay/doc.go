@@ -14,13 +14,18 @@
 // Follower knows the packets; the relay shows it the bytes in the order in which
 // it sends them, and splices only what the Follower need not see.
 //
+// A connection that has no counterpart goes to a [Group] instead, where a handler
+// has its bytes: a [Stream]. What its handlers write in a turn of the loop leaves
+// in one write for each stream.
+//
 // There are two implementations behind it. On Linux a few event loops do all of
 // it, each with its own epoll instance and one set of buffers. A beginning is a
 // strand, a coroutine that the loop continues when its socket is ready; a pair
-// (loopPair) costs neither a goroutine nor a buffer while it is idle. Elsewhere,
-// and where no loops are asked for, a beginning has a goroutine and each
-// direction of a pair another, which borrows a buffer only while there are bytes
-// to carry (portablePair).
+// (loopPair) or a stream (loopStream) costs neither a goroutine nor a buffer while
+// it is idle. Elsewhere, and where no loops are asked for, a beginning has a
+// goroutine and each direction of a pair another, which borrows a buffer only
+// while there are bytes to carry (portablePair); a stream has a reader and a writer
+// (portableStream).
 //
 // crypto/tls makes the handshakes. In TLS 1.3 with clients, in a loop, package
 // record has the records afterwards; everywhere else crypto/tls is fed from bytes

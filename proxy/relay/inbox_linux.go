@@ -13,7 +13,9 @@ type message struct {
 	close    bool         // else: carry it
 	farewell *farewell    // how to close it; nil is at once
 
-	// Where there is no pair:
+	group *loopGroup // run is its next event
+
+	// Where there is neither:
 	conn   *Conn
 	run    func() // to be a strand of conn
 	abort  bool   // end what conn's strand waits for
@@ -23,9 +25,13 @@ type message struct {
 
 // post hands a message over and wakes the loop if it sleeps. A pair that is to
 // be carried belongs to the loop from then on: nobody's Close gets there before
-// the pair does.
-func (l *loop) post(m message) {
+// the pair does. It returns false when the loop has ended or is about to.
+func (l *loop) post(m message) bool {
 	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stopping {
+		return false
+	}
 	if m.pair != nil && !m.close {
 		m.pair.loop.Store(l)
 	}
@@ -34,7 +40,7 @@ func (l *loop) post(m message) {
 		l.asleep = false
 		l.wake()
 	}
-	l.mu.Unlock()
+	return true
 }
 
 func (l *loop) wake() {
@@ -68,6 +74,9 @@ func (l *loop) readInbox() (end bool) {
 	l.mu.Unlock()
 	for _, m := range messages {
 		switch {
+		case m.group != nil:
+			m.group.touched = true
+			m.run()
 		case m.run != nil:
 			l.start(m.conn, m.run)
 		case m.abort:

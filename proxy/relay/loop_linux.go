@@ -32,6 +32,8 @@ type loop struct {
 	sockets     []*socket // of strands, by slot
 	freeSockets []int32
 
+	streams streamSet
+
 	over  []*loopPair // due by the wheel
 	pipes []*pipe     // empty, to be borrowed
 	swept int         // slot that was looked at last
@@ -109,6 +111,7 @@ func openLoop(r *Relay) (*loop, error) {
 const (
 	wakeSlot    = -1 // marks events of the eventfd
 	socketEvent = 2  // marks those of a socket that is not of a pair
+	streamEvent = 3  // and those of a stream
 )
 
 func (l *loop) close() {
@@ -150,15 +153,19 @@ func (l *loop) run() {
 			l.handle(&events[i])
 		}
 		if l.readInbox() {
+			l.endTurn()
 			return
 		}
 		l.continueReads()
+		l.continueStreams()
+		l.endTurn()
 		l.runStrands()
 		if l.now > lastTick {
 			l.wheel.advance(l.now)
 			l.endOverdue()
 			l.deadlines.advance(l.now)
 			l.sweep()
+			l.tickGroups()
 			l.dismiss()
 			l.load.Store(int32(l.busy * 1000 / (time.Duration(l.now-lastTick) * tick)))
 			l.busy, lastTick = 0, l.now
@@ -170,13 +177,13 @@ func (l *loop) run() {
 // nextWait says how long to wait, and whether in the way that hides it from the
 // scheduler.
 func (l *loop) nextWait(quiet int) (timeout time.Duration, short bool) {
-	if len(l.again) > 0 || len(l.runnable) > 0 {
+	if len(l.again) > 0 || len(l.runnable) > 0 || len(l.streams.again) > 0 {
 		return 0, true
 	}
 	if quiet < quietTurns {
 		return shortWait, true
 	}
-	if len(l.pairs) == len(l.free) && l.running.Load() == 0 && len(l.strands) == 0 {
+	if len(l.pairs) == len(l.free) && l.running.Load() == 0 && len(l.strands) == 0 && len(l.streams.groups) == 0 {
 		return -1, false
 	}
 	return max(time.Until(l.relay.began.Add(time.Duration(l.now+1)*tick)), 0), false // negative would be for ever
@@ -208,8 +215,10 @@ func (l *loop) handle(ev *unix.EpollEvent) {
 		unix.Read(l.wakes, b[:])
 		return
 	}
-	if ev.Pad == socketEvent {
-		if s := l.sockets[ev.Fd]; s != nil {
+	if ev.Pad >= socketEvent {
+		if ev.Pad == streamEvent {
+			l.handleStream(ev.Fd, ev.Events)
+		} else if s := l.sockets[ev.Fd]; s != nil {
 			s.heard(ev.Events)
 		}
 		return

@@ -12,10 +12,10 @@ import (
 // loop is the event loop that only Linux has.
 type loop struct{}
 
-func (*loop) run()         {}
-func (*loop) stop()        {}
-func (*loop) close()       {}
-func (*loop) post(message) {}
+func (*loop) run()              {}
+func (*loop) stop()             {}
+func (*loop) close()            {}
+func (*loop) post(message) bool { return false }
 
 type message struct {
 	conn  *Conn
@@ -29,6 +29,8 @@ func (*Relay) openLoops(int) error { return nil }
 func (r *Relay) addToLoop(c, u end, o Options, done func(Result)) (Pair, error) {
 	return r.addPortable(c, u, o, done), nil
 }
+
+func (r *Relay) newLoopGroup(o GroupOptions) Group { return r.newPortableGroup(o) }
 
 func (*Relay) listenInLoop(syscall.RawConn) (*Conn, error) { return nil, errors.ErrUnsupported }
 func (*Relay) acceptInLoop(*Conn) (*Conn, error)           { return nil, errors.ErrUnsupported }

@@ -111,13 +111,14 @@ type Relay struct {
 	options RelayOptions
 	began   time.Time
 	loops   []*loop        // none: the portable implementation
-	pairs   sync.WaitGroup // and what Go runs
+	pairs   sync.WaitGroup // and streams, and what Go runs
 	live    atomic.Int64
 	held    atomic.Bool // by Hold
 
 	// Of the portable implementation.
-	clock atomic.Int64 // ticks since the start
-	wheel wheel[*portablePair]
+	clock  atomic.Int64 // ticks since the start
+	wheel  wheel[*portablePair]
+	groups portableGroups
 }
 
 // RelayOptions are those of a whole relay.
@@ -147,9 +148,9 @@ func (r *Relay) Close() {
 	}
 }
 
-// Run carries the pairs until ctx ends, and then returns when the last pair has
-// ended. The caller closes the pairs that are left, and adds none after ctx has
-// ended.
+// Run carries pairs and streams until ctx ends, and then returns when the last
+// of them has ended. The caller closes those that are left, and adds none after
+// ctx has ended.
 func (r *Relay) Run(ctx context.Context) error {
 	t := time.NewTicker(tick)
 	defer t.Stop()
@@ -170,6 +171,7 @@ func (r *Relay) Run(ctx context.Context) error {
 			now := r.tick(time.Now())
 			r.clock.Store(now)
 			r.wheel.advance(now)
+			r.groups.tick()
 		case <-done:
 			done = nil
 			go func() {
@@ -181,6 +183,7 @@ func (r *Relay) Run(ctx context.Context) error {
 				l.stop()
 			}
 			loops.Wait()
+			r.groups.end()
 			return nil
 		}
 	}
@@ -189,14 +192,14 @@ func (r *Relay) Run(ctx context.Context) error {
 // tick is the time that all stamps and deadlines are in.
 func (r *Relay) tick(now time.Time) int64 { return int64(now.Sub(r.began) / tick) }
 
-// Live returns how many pairs are being carried.
+// Live returns how many pairs are being carried. Streams do not count.
 func (r *Relay) Live() int { return int(r.live.Load()) }
 
 var errNotRelayConn = errors.New("relay: the connection is neither a *relay.Conn nor a *relay.TLS or *tls.Conn over one")
 
-// Go runs f, which does what comes before [Relay.Add]: it may read and write c
-// and what it dials by c, and must not wait for anything else. [Conn.Abort] makes
-// it stop waiting.
+// Go runs f, which does what comes before [Relay.Add] or [Group.Add]: it may read
+// and write c and what it dials by c, and must not wait for anything else.
+// [Conn.Abort] makes it stop waiting.
 func (r *Relay) Go(c *Conn, f func()) {
 	r.pairs.Add(1)
 	if c.tcp != nil {

@@ -89,7 +89,7 @@ func (g *rig) wait(t *testing.T) Result {
 }
 
 // running runs r; the function it returns ends and awaits it.
-func running(t *testing.T, r *Relay) (stop func()) {
+func running(t testing.TB, r *Relay) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	stopped := make(chan struct{})
@@ -125,7 +125,7 @@ func tcpPair(t testing.TB) (dialled, accepted *net.TCPConn) {
 	return d.(*net.TCPConn), a.(*net.TCPConn)
 }
 
-func testCertificate(t *testing.T) tls.Certificate {
+func testCertificate(t testing.TB) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(t, err)
