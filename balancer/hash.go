@@ -20,6 +20,14 @@ func KeyOf(s string) Key {
 	return max(Key(xxhash.Sum64String(s)), 1)
 }
 
+// KeyOfBytes is KeyOf of the same bytes as a string.
+func KeyOfBytes(b []byte) Key {
+	if len(b) == 0 {
+		return 0
+	}
+	return max(Key(xxhash.Sum64(b)), 1)
+}
+
 // rendezvous is highest random weight hashing (Thaler and Ravishankar 1998) in its logarithmic form for weights
 // (Schindelhauer and Schomaker 2005): for a key every candidate draws u in (0,1) by a hash of both, and the lowest
 // -ln(u)/weight wins. So each candidate wins its weight's share of the keys, and the order of all candidates is the

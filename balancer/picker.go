@@ -51,7 +51,8 @@ func (q *query) now() time.Duration {
 
 // available reports whether the node, with that many connections, may be picked. It reserves nothing.
 func (q *query) available(n *node, active int64) bool {
-	return !n.full(active) && (n.settled() || q.healthy(n) && !q.paced(n)) && !slices.Contains(q.Avoid, n.id)
+	return !n.full(active) && (n.settled() || q.healthy(n) && !q.paced(n)) &&
+		!slices.Contains(q.Avoid, n.id) && !slices.Contains(q.Unfit, n.id)
 }
 
 // healthy reports whether the node passes its check and is not ejected, or due for its trial.

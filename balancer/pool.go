@@ -33,10 +33,19 @@ type Pool struct {
 type PickInfo struct {
 	Key   Key      // what Hash goes by; 0 means none
 	Avoid []NodeID // endpoints already tried for this connection, never picked again; read only during Pick
+	// Unfit are endpoints that the caller knows cannot take this connection, for reasons the pool does not see. They are
+	// never picked either, but nothing was tried with them: this is no retry.
+	Unfit []NodeID
 }
 
 // NodeID tells the endpoints of one pool apart. It is never 0, and not used again for another endpoint.
 type NodeID uint64
+
+// Member is an endpoint of the pool, for callers that keep something of their own for each.
+type Member struct {
+	ID   NodeID
+	Addr string
+}
 
 // New returns an empty pool. The name is that of the upstream.
 func New(name string, o Options) *Pool {
@@ -64,6 +73,33 @@ func (p *Pool) Pick(info PickInfo) (Lease, error) {
 		l.ejection = n.ejections.Load()
 	}
 	return l, nil
+}
+
+// Take reserves a connection to one endpoint that the caller chose, whatever health and slow start say of it: for callers that
+// keep connections of their own and report how they fare. The caller owes one [Lease.Done]. The error is ErrNoEndpoint when
+// the endpoint has departed, is drained by hand, or is at its MaxConnections.
+func (p *Pool) Take(id NodeID) (Lease, error) {
+	for _, m := range p.current.Load().members {
+		if m.node.id != id {
+			continue
+		}
+		if m.draining || !m.node.acquire() {
+			break
+		}
+		m.node.connects.Add(1)
+		l := Lease{node: m.node}
+		if m.node.retryAt.Load() != 0 {
+			l.ejection = m.node.ejections.Load()
+		}
+		return l, nil
+	}
+	return Lease{}, ErrNoEndpoint
+}
+
+// Members are the endpoints, in the order of Update. The slice is not to be changed; as long as the same one is returned,
+// nothing has come or gone.
+func (p *Pool) Members() []Member {
+	return p.current.Load().public
 }
 
 // Ready reports whether the pool knows any endpoint.

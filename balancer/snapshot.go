@@ -4,6 +4,7 @@ package balancer
 type snapshot struct {
 	Options
 	members []member // in the order of Update
+	public  []Member // the same for others
 	tiers   []tier   // those without a candidate left out; primary before backup
 	alone   bool     // the pool has one endpoint
 }
@@ -23,11 +24,11 @@ type tier struct {
 
 // newSnapshot takes Draining anew from the nodes. p.mu is held, or p not yet shared.
 func newSnapshot(p *Pool, o Options, members []member) *snapshot {
-	s := &snapshot{Options: o, members: make([]member, len(members)), alone: len(members) == 1}
+	s := &snapshot{Options: o, members: make([]member, len(members)), public: make([]Member, len(members)), alone: len(members) == 1}
 	var primary, backup []candidate
 	for i, m := range members {
 		m.draining = m.node.drained
-		s.members[i] = m
+		s.members[i], s.public[i] = m, Member{m.node.id, m.Addr}
 		c := candidate{node: m.node, weight: m.Weight}
 		switch {
 		case m.draining:

@@ -71,6 +71,33 @@ func ParseLoaded(request []byte) (Broker, bool) {
 	return Broker{Node: string(node), Version: string(version), Cluster: string(cluster), Description: string(descr)}, true
 }
 
+// Caller is what a request of any kind says of the EMQX node that sent it. It is the zero Broker when the request is malformed.
+func Caller(m Method, request []byte) Broker {
+	if m.Hook == ProviderLoaded {
+		b, _ := ParseLoaded(request)
+		return b
+	}
+	fields, ok := Scan(m, request)
+	if !ok {
+		return Broker{}
+	}
+	var version, descr, cluster []byte
+	into := map[protowire.Number]*[]byte{metaVersion: &version, metaDescr: &descr, metaCluster: &cluster}
+	for len(request) > 0 {
+		var f field
+		if f, request, ok = next(request); !ok {
+			return Broker{}
+		}
+		if f.num == m.Hook.facts().meta && f.typ == protowire.BytesType && !texts(f.value, into) {
+			return Broker{}
+		}
+	}
+	if len(fields.Node) > mostFieldOfABroker {
+		return Broker{}
+	}
+	return Broker{Node: string(fields.Node), Version: string(version), Cluster: string(cluster), Description: string(descr)}
+}
+
 // AppendLoadedRequest appends an OnProviderLoaded made of what is known of a node, for one whose own was never seen: any other call names the node.
 // It leaves out uptime, which is text in v1 and a number since.
 func AppendLoadedRequest(dst []byte, b Broker) []byte {

@@ -100,3 +100,27 @@ func FuzzParseLoadedTakesOnlyProtobuf(f *testing.F) {
 		}
 	})
 }
+
+func TestEveryRequestTellsWhoCalls(t *testing.T) {
+	want := Broker{Node: "emqx@10.0.0.1", Version: "5.8.9", Cluster: "emqxcl", Description: "EMQX"}
+	var meta []byte
+	meta = appendText(meta, metaNode, want.Node)
+	meta = appendText(meta, metaVersion, want.Version)
+	meta = appendText(meta, metaDescr, want.Description)
+	meta = appendText(meta, metaCluster, want.Cluster)
+	for h := ProviderLoaded; h < hookCount; h++ {
+		m := Method{V2, h}
+		if got := Caller(m, appendText(nil, h.facts().meta, string(meta))); got != want {
+			t.Errorf("%s: %+v", h, got)
+		}
+	}
+	bare := appendText(nil, 1, string(appendText(nil, clientNode, "emqx@old")))
+	if got := Caller(Method{V1, ClientConnected}, bare); got != (Broker{Node: "emqx@old"}) {
+		t.Errorf("without meta: %+v", got)
+	}
+	for _, bad := range [][]byte{{0xff}, appendText(nil, 2, "\xff"), appendText(nil, 2, string(appendText(nil, metaNode, strings.Repeat("n", 2000))))} {
+		if got := Caller(Method{V2, ClientConnected}, bad); got != (Broker{}) {
+			t.Errorf("%x: %+v", bad, got)
+		}
+	}
+}
