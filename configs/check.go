@@ -27,6 +27,7 @@ func (c *checker) run() {
 		at := namePath("upstreams", name)
 		c.upstream(c.cfg.Upstreams[name], at)
 		c.hash(name, at)
+		c.calls(name, at)
 		c.active(name, at)
 	}
 }
@@ -97,6 +98,9 @@ func (c *checker) listener(l *Listener, path string) {
 	}
 	c.tcp(l.TCP, path+".tcp")
 	c.rates(l, path)
+	if l.Protocol == "grpc" {
+		c.grpcListener(l, path)
+	}
 	if l.Protocol != "mqtt" && l.MQTT != DefaultListener().MQTT {
 		c.warnf(path+".mqtt", "has no effect with protocol %s: remove it", l.Protocol)
 	}

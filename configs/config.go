@@ -55,7 +55,7 @@ type Drain struct {
 // Listener is one place where clients connect.
 type Listener struct {
 	Bind                []string       `yaml:"bind" kind:"bind" single:"yes" required:"write an address such as 0.0.0.0:8884"`
-	Protocol            string         `yaml:"protocol" one_of:"mqtt mqtt_ws tcp"`
+	Protocol            string         `yaml:"protocol" one_of:"mqtt mqtt_ws tcp grpc"`
 	Upstream            string         `yaml:"upstream" required:"write the name of one of the upstreams"`
 	TLS                 *TLS           `yaml:"tls"`            // nil: plain TCP
 	ProxyProtocol       *ProxyProtocol `yaml:"proxy_protocol"` // nil: no header is expected or honoured
@@ -123,6 +123,7 @@ type MQTT struct {
 type Upstream struct {
 	Balance         string        `yaml:"balance" one_of:"round_robin least_conn random_two hash"`
 	HashKey         string        `yaml:"hash_key" one_of:"client_id username source_ip sni"` // what hash keeps together
+	HashMetadata    string        `yaml:"hash_metadata" kind:"metadata"`                      // "": none; for calls without exhook
 	SendProxy       string        `yaml:"send_proxy" one_of:"off v1 v2"`
 	TLS             *UpstreamTLS  `yaml:"tls"` // nil: plain TCP to the endpoints
 	ConnectTimeout  time.Duration `yaml:"connect_timeout" min:"1ms"`
@@ -133,6 +134,7 @@ type Upstream struct {
 	Rebalance       Rebalance     `yaml:"rebalance"`
 	Endpoints       []Endpoint    `yaml:"endpoints" required:"write at least one, such as - {address: 127.0.0.1:1883}"`
 	Health          Health        `yaml:"health"`
+	ExHook          *ExHook       `yaml:"exhook"` // nil: the calls are those of any gRPC service
 }
 
 // UpstreamTLS is how endpoints are verified, and what is shown to them.
@@ -171,7 +173,7 @@ type Health struct {
 
 // Active asks the endpoints how they are.
 type Active struct {
-	Type     string        `yaml:"type" one_of:"none tcp mqtt http emqx"`
+	Type     string        `yaml:"type" one_of:"none tcp mqtt http emqx grpc"`
 	Interval time.Duration `yaml:"interval" min:"100ms"`
 	Timeout  time.Duration `yaml:"timeout" min:"100ms"`
 	Rise     int           `yaml:"rise" min:"1"`

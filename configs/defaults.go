@@ -71,6 +71,8 @@ func defaultOf(t reflect.Type) reflect.Value {
 		return reflect.ValueOf(DefaultProxyProtocol())
 	case reflect.TypeFor[Upstream]():
 		return reflect.ValueOf(DefaultUpstream())
+	case reflect.TypeFor[ExHook]():
+		return reflect.ValueOf(DefaultExHook())
 	case reflect.TypeFor[Endpoint]():
 		return reflect.ValueOf(DefaultEndpoint())
 	}

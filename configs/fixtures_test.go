@@ -77,7 +77,7 @@ func fixtures(t testing.TB, dir string) {
 		"cert.pem": cert, "key.pem": key, "cert-ecdsa.pem": cert2, "key-ecdsa.pem": key2,
 		"both.pem":    append(bytes.Clone(cert), key...),
 		"expired.pem": expired, "expired-key.pem": expiredKey, "future.pem": future, "future-key.pem": futureKey,
-		"devices-ca.pem": ca.pem(), "old-ca.pem": old.pem(),
+		"devices-ca.pem": ca.pem(), "old-ca.pem": old.pem(), "emqx-ca.pem": ca.pem(), "providers-ca.pem": ca.pem(),
 		"devices-crl.pem": crl, "devices-crl.der": der.Bytes, "old-crl.pem": ca.crl(year2020.AddDate(0, 1, 0)),
 		"stranger-crl.pem": stranger.crl(far),
 		"garbage.pem":      []byte("not PEM at all\n"),

@@ -43,6 +43,11 @@ listeners:
 			if !reflect.DeepEqual(first, second) {
 				t.Errorf("printed as\n%s", first.YAML())
 			}
+			short := first.Short(map[string]string{"listeners": "a: comment", "upstreams": "# another"})
+			third, again := parseText(dir, string(short))
+			if len(again) != len(problems) || !reflect.DeepEqual(first, third) {
+				t.Errorf("in short it is\n%s\nwith %v", short, again)
+			}
 		})
 	}
 }
@@ -59,6 +64,66 @@ listeners: {mqtt: {bind: "0.0.0.0:1883", upstream: emqx}}
 	}
 	if !strings.Contains(string(cfg.YAML()), "password: hush") {
 		t.Error("the password is gone")
+	}
+}
+
+func TestInShortThereIsOnlyWhatDiffersFromTheDefaults(t *testing.T) {
+	dir := t.TempDir()
+	fixtures(t, dir)
+	cfg, problems := parseText(dir, `
+access_log:
+  path: /var/log/access.log
+  format: '$remote_addr - [$time_local] $protocol $status $bytes_sent $bytes_received $session_time "$upstream_addr" $reason'
+listeners:
+  mqtts:
+    bind: [0.0.0.0:8883, 0.0.0.0:8884]
+    upstream: emqx
+    idle_timeout: 10m
+    tls: {certificates: [{cert_file: certs/cert.pem, key_file: certs/key.pem}], min_version: "1.2"}
+  ws: {bind: 0.0.0.0:8083, upstream: emqx, protocol: mqtt_ws, max_connections: 0}
+upstreams:
+  emqx:
+    tls: {}
+    balance: hash
+    endpoints: [{address: 10.0.0.1:1883, weight: 2}, {address: 10.0.0.2:1883}]
+    health: {passive: {max_fails: 1}, active: {interval: 5s}}
+`)
+	must(t, problems.Err())
+	want := `access_log:
+  path: /var/log/access.log
+  format: >-
+    $remote_addr - [$time_local] $protocol $status $bytes_sent $bytes_received $session_time
+    "$upstream_addr" $reason
+
+listeners:
+  mqtts: # nginx.conf:7
+    bind: [0.0.0.0:8883, 0.0.0.0:8884]
+    upstream: emqx
+    tls:
+      certificates:
+        - {cert_file: DIR/certs/cert.pem, key_file: DIR/certs/key.pem}
+    idle_timeout: 600s # in silence
+
+  ws:
+    bind: 0.0.0.0:8083
+    protocol: mqtt_ws
+    upstream: emqx
+
+upstreams:
+  emqx:
+    balance: hash
+    tls: {}
+    endpoints:
+      - {address: 10.0.0.1:1883, weight: 2}
+      - {address: 10.0.0.2:1883} # the other
+    health:
+      passive: {max_fails: 1}
+`
+	got := cfg.Short(map[string]string{
+		"listeners.mqtts": "nginx.conf:7", "listeners.mqtts.idle_timeout": "in silence", "upstreams.emqx.endpoints[1]": "the other",
+	})
+	if text := strings.ReplaceAll(string(got), dir, "DIR"); text != want {
+		t.Errorf("got\n%s\nwant\n%s", text, want)
 	}
 }
 
@@ -94,6 +159,10 @@ func FuzzParse(f *testing.F) {
 		again, problems := Parse(name, cfg.YAML())
 		if err := problems.Err(); err != nil || !reflect.DeepEqual(cfg, again) {
 			t.Fatalf("printed as\n%s\nwith %v", cfg.YAML(), err)
+		}
+		again, problems = Parse(name, cfg.Short(nil))
+		if err := problems.Err(); err != nil || !reflect.DeepEqual(cfg, again) {
+			t.Fatalf("in short it is\n%s\nwith %v", cfg.Short(nil), err)
 		}
 	})
 }

@@ -47,7 +47,9 @@ func descriptions() map[string]string {
 			if p.schema == "listeners" || p.schema == "upstreams" {
 				at = p.name(key.Value)
 			}
-			found[at.schema] = comment(lines, key.Line-1)
+			if found[at.schema] == "" { // the first upstream says most
+				found[at.schema] = comment(lines, key.Line-1)
+			}
 			walk(n.Content[i+1], at)
 		}
 	}

@@ -44,6 +44,11 @@ func TestTheCommentedKeysOfTheReferenceFileAreTheDefaultsToo(t *testing.T) {
 	if got := cfg.Listeners["mqtts"].ProxyProtocol; !reflect.DeepEqual(got, &proxy) || len(proxy.Trust) != 1 {
 		t.Errorf("proxy_protocol is %+v", got)
 	}
+	exhook := DefaultExHook()
+	exhook.Hooks = cfg.Upstreams["hooks"].ExHook.Hooks
+	if got := cfg.Upstreams["hooks"].ExHook; !reflect.DeepEqual(got, &exhook) || len(exhook.Hooks) != 1 {
+		t.Errorf("exhook is %+v", got)
+	}
 	if got := cfg.Upstreams["emqx"].TLS; !reflect.DeepEqual(got, &UpstreamTLS{}) {
 		t.Errorf("tls is %+v", got)
 	}
@@ -73,7 +78,7 @@ func TestTheReferenceFileNamesEveryVariableOfTheAccessLog(t *testing.T) {
 func TestEveryExampleLoads(t *testing.T) {
 	files, err := filepath.Glob("examples/*.yaml")
 	must(t, err)
-	if len(files) != 6 {
+	if len(files) != 8 {
 		t.Errorf("found %v", files)
 	}
 	for _, file := range files {

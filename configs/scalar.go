@@ -81,6 +81,12 @@ func (d *decoder) text(text string, tag reflect.StructTag, p path) (string, erro
 		return checkSource(text)
 	case "suite":
 		return text, checkSuite(text)
+	case "hook":
+		return text, checkHook(text, slices.Concat(DecidingHooks(), NotificationHooks()))
+	case "notification":
+		return text, checkHook(text, NotificationHooks())
+	case "metadata":
+		return text, checkMetadata(text)
 	case "alpn":
 		if len(text) > 255 {
 			return "", errors.New("a protocol name of ALPN has at most 255 bytes")
@@ -111,9 +117,6 @@ func choices(tag reflect.StructTag) []string {
 func checkChoice(text string, list []string, p path) error {
 	if slices.Contains(list, text) {
 		return nil
-	}
-	if slices.Contains(laterWords(p.schema), text) {
-		return fmt.Errorf("%s: set it to %s", cannotYet, words(list))
 	}
 	var named []string
 	for _, word := range list {

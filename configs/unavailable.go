@@ -24,7 +24,6 @@ func laterKeys() []later {
 		{"upstreams.*.dns.port", "*"},
 		{"upstreams.*.dns.type", "*"},
 		{"upstreams.*.dns.interval", "*"},
-		{"upstreams.*.exhook", ""},
 		{"gossip.name", `""`},
 		{"gossip.bind", "0.0.0.0:7946"},
 		{"gossip.advertise", `""`},
@@ -36,17 +35,6 @@ func laterKeys() []later {
 		{"gossip.docker.socket", "/var/run/docker.sock"},
 		{"gossip.docker.host", `""`},
 	}
-}
-
-// laterWords are values of a key of config.go that this version does not act on.
-func laterWords(schema string) []string {
-	switch schema {
-	case "listeners.*.protocol":
-		return []string{"grpc"}
-	case "upstreams.*.health.active.type":
-		return []string{"grpc"}
-	}
-	return nil
 }
 
 // later checks a key that config.go does not have; known is false when the format does not have it either.

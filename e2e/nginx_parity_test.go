@@ -178,18 +178,21 @@ stream {
 }
 `
 
+// loadStream loads nginx's stream module, where that is one of its own.
+func loadStream() string {
+	for _, path := range []string{"/usr/lib/nginx/modules/ngx_stream_module.so", "/usr/share/nginx/modules/ngx_stream_module.so"} {
+		if _, err := os.Stat(path); err == nil {
+			return "load_module " + path + ";"
+		}
+	}
+	return ""
+}
+
 // startNginx runs nginx in front of a broker and returns its address.
 func startNginx(t testing.TB, binary, dir string, pair keyPair, to string) string {
 	t.Helper()
-	module := ""
-	for _, path := range []string{"/usr/lib/nginx/modules/ngx_stream_module.so", "/usr/share/nginx/modules/ngx_stream_module.so"} {
-		if _, err := os.Stat(path); err == nil {
-			module = "load_module " + path + ";"
-			break
-		}
-	}
 	address, conf := deadAddress(t), filepath.Join(dir, "nginx.conf")
-	mustWrite(t, conf, fmt.Appendf(nil, nginxConf, module, dir, basic, address, to, pair.cert, pair.key))
+	mustWrite(t, conf, fmt.Appendf(nil, nginxConf, loadStream(), dir, basic, address, to, pair.cert, pair.key))
 	must(t, os.Chmod(dir, 0o777))
 	cmd := exec.Command(binary, "-p", dir, "-c", conf)
 	var log output

@@ -36,6 +36,7 @@ var allowed = map[string][]string{
 	"certs":              {},
 	"certs/ca":           {},
 	"configs":            {},
+	"configs/nginx":      {"configs"},
 	"e2e":                {}, // tests only
 	"docs":               {}, // tests only
 }

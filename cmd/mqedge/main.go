@@ -66,7 +66,7 @@ cluster, with the client's real address passed on by the PROXY protocol.`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.AddCommand(
-		newRun(), newCheck(), newDemo(),
+		newRun(), newCheck(), newImport(), newDemo(),
 		newStatus(), newConnections(), newKick(), newHealth(), newDrain(), newEnable(),
 		newSchema(), newVersion(), newCompletion(),
 	)

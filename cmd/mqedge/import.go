@@ -1,0 +1,70 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mqedge/mqedge/configs/nginx"
+)
+
+func newImport() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "import",
+		Short: "Make a configuration from that of another program",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			return errors.New("import from what? mqedge import nginx FILE")
+		},
+	}
+	cmd.AddCommand(newImportNginx())
+	return cmd
+}
+
+func newImportNginx() *cobra.Command {
+	var o nginx.Options
+	cmd := &cobra.Command{
+		Use:   "nginx FILE",
+		Short: "Make a configuration from nginx's stream {}",
+		Long: `Print a configuration that does what an nginx configuration does in stream {}.
+FILE is the main file, such as /etc/nginx/nginx.conf, or one made to be included
+in stream {}; what it includes is read too.
+
+On stderr there is a line for every directive that is not carried over, or not
+as it was:
+  FILE:LINE: directive: why, and what mqedge does instead
+
+and those that mqedge check would print of the result on this machine.
+
+nginx does not say what it passes on. Ports and names of EMQX become protocol
+mqtt or mqtt_ws, which mqedge reads; anything else, and TLS that does not end
+here, becomes tcp.
+
+Exit codes: 0 something was imported, 2 nothing, or FILE is not nginx's.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.Protocol != "" && o.Protocol != "mqtt" && o.Protocol != "tcp" {
+				return fmt.Errorf("--protocol %q: write mqtt or tcp", o.Protocol)
+			}
+			result, err := nginx.Import(args[0], o)
+			if result != nil {
+				for _, note := range result.Notes {
+					fmt.Fprintln(cmd.ErrOrStderr(), note)
+				}
+			}
+			if err != nil {
+				return &failure{code: exitUsage, err: err}
+			}
+			for _, p := range result.Problems {
+				fmt.Fprintln(cmd.ErrOrStderr(), "mqedge check:", p)
+			}
+			if _, err := cmd.OutOrStdout().Write(result.YAML); err != nil {
+				return &failure{code: exitFailed, err: err}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&o.Protocol, "protocol", "", "what all listeners speak, `mqtt|tcp`, instead of a guess")
+	return cmd
+}

@@ -1,0 +1,142 @@
+package nginx
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// rules turns allow and deny into what they amount to. In nginx the first that fits decides, here deny does; so what
+// an earlier allow has let in is cut out of a later deny.
+func (im *importer) rules(s *directive) (allow, deny []netip.Prefix) {
+	rest := true // who is in no rule may connect
+	var allowed []netip.Prefix
+	type denial struct {
+		from  netip.Prefix
+		after int // of allowed
+	}
+	var denials []denial
+	for _, d := range im.ruleList(s) {
+		if len(d.args) == 1 && d.args[0] == "all" {
+			rest = d.name == "allow"
+			break
+		}
+		p, ok := netip.Prefix{}, false
+		if len(d.args) == 1 {
+			p, ok = prefix(d.args[0])
+		}
+		switch {
+		case !ok && strings.Join(d.args, "") == "unix:":
+			im.add(d, "mqedge does not listen on unix sockets: left out")
+		case !ok:
+			im.add(d, "is not an address or a range: left out")
+		case d.name == "allow":
+			allowed = append(allowed, p)
+		default:
+			denials = append(denials, denial{p, len(allowed)})
+		}
+	}
+	for _, d := range denials {
+		if !rest && !slices.ContainsFunc(allowed[d.after:], d.from.Overlaps) {
+			continue // nobody has let them in
+		}
+		for _, p := range without(d.from, allowed[:d.after]) {
+			if !slices.Contains(deny, p) {
+				deny = append(deny, p)
+			}
+		}
+	}
+	switch {
+	case rest:
+		return nil, deny
+	case allowed == nil:
+		return nil, everybody() // an empty allow would be everybody
+	}
+	for _, p := range allowed {
+		if !slices.Contains(allow, p) {
+			allow = append(allow, p)
+		}
+	}
+	return allow, deny
+}
+
+// ruleList returns the rules in force in their order: those of a server replace those around it.
+func (im *importer) ruleList(s *directive) []*directive {
+	for at := s; at != nil && at.parent != nil; at = at.parent {
+		var list []*directive
+		for _, d := range at.block {
+			if d.name == "allow" || d.name == "deny" {
+				d.used = true
+				list = append(list, d)
+			}
+		}
+		if list != nil {
+			return list
+		}
+	}
+	return nil
+}
+
+// without returns the parts of p that are in none of the others.
+func without(p netip.Prefix, others []netip.Prefix) []netip.Prefix {
+	inside := false
+	for _, o := range others {
+		if o.Overlaps(p) {
+			if o.Bits() <= p.Bits() {
+				return nil
+			}
+			inside = true
+		}
+	}
+	if !inside {
+		return []netip.Prefix{p}
+	}
+	low, high := halves(p)
+	return append(without(low, others), without(high, others)...)
+}
+
+func halves(p netip.Prefix) (low, high netip.Prefix) {
+	bits := p.Bits() + 1
+	bytes := p.Addr().AsSlice()
+	bytes[(bits-1)/8] |= 0x80 >> ((bits - 1) % 8)
+	upper, _ := netip.AddrFromSlice(bytes)
+	return netip.PrefixFrom(p.Addr(), bits), netip.PrefixFrom(upper, bits)
+}
+
+// perIP returns the least limit of connections from one address.
+func (im *importer) perIP(s *directive) int {
+	limit := 0
+	for _, d := range s.inherited("limit_conn") {
+		if len(d.args) != 2 {
+			im.add(d, "is not understood, a zone and a number are expected: left out")
+			continue
+		}
+		n, ok := number(d.args[1])
+		key := im.zoneKey(s, d.args[0])
+		switch {
+		case !ok || n == 0:
+			im.add(d, "%s is not a limit: left out", shown(d.args[1]))
+		case key == "":
+			im.add(d, "there is no limit_conn_zone of the name %s: left out", shown(d.args[0]))
+		case !slices.Contains([]string{"binary_remote_addr", "remote_addr", "proxy_protocol_addr"}, variable(key)):
+			im.add(d, "mqedge does not count by %s: left out; max_connections limits a listener, max_connections_per_ip an address", shown(key))
+		case im.on(s, "limit_conn_dry_run", false):
+			im.add(d, "is a dry run: left out")
+		case limit == 0 || n < limit:
+			limit = n
+		}
+	}
+	return limit
+}
+
+// zoneKey returns what a zone counts by, or "".
+func (im *importer) zoneKey(s *directive, name string) string {
+	for _, zone := range s.inherited("limit_conn_zone") {
+		if len(zone.args) == 2 {
+			if z, _, _ := strings.Cut(strings.TrimPrefix(zone.args[1], "zone="), ":"); z == name {
+				return zone.args[0]
+			}
+		}
+	}
+	return ""
+}

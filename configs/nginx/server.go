@@ -1,0 +1,242 @@
+package nginx
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mqedge/mqedge/configs"
+)
+
+const nginxs = "nginx's default"
+
+// server makes a listener of each kind of listen that a server has.
+func (im *importer) server(s *directive) {
+	kinds := im.listens(s)
+	t, why := im.target(s)
+	if t == nil {
+		im.leave(s, "left out, as %s", why)
+		return
+	}
+	if len(kinds) == 0 {
+		im.leave(s, "left out, as it has no listen that mqedge can have")
+		return
+	}
+	for len(kinds) > 0 {
+		var kind []listen
+		kind, kinds = sameKind(kinds)
+		im.listener(s, t, kind)
+	}
+}
+
+func (im *importer) listener(s *directive, t *target, kind []listen) {
+	l, from := configs.DefaultListener(), kind[0].from
+	comments := map[string]string{"": im.origin(from)}
+	if kind[0].ssl {
+		tls, why := im.tls(s, comments)
+		if tls == nil {
+			im.add(from, "left out, as %s", why)
+			return
+		}
+		l.TLS = tls
+		l.HandshakeTimeout = im.orDefault(s, "ssl_handshake_timeout", time.Minute, ".handshake_timeout", comments)
+	}
+	if l.Bind = im.claim(kind); l.Bind == nil {
+		return
+	}
+	im.from(s, kind[0], &l, comments)
+	l.TCP = keepalive(l.TCP, kind[0].keepalive)
+
+	var why string
+	l.Protocol, why = im.protocolOf(s, t, &l)
+	if why != "" {
+		comments[".protocol"] = why
+	}
+	l.IdleTimeout = im.orDefault(s, "proxy_timeout", 10*time.Minute, ".idle_timeout", comments)
+	if l.Protocol != "tcp" {
+		comments[".idle_timeout"] = strings.TrimPrefix(comments[".idle_timeout"]+", for clients without keepalive", ", ")
+	}
+	name := im.listenerName(&l)
+	l.Upstream = im.use(s, t, &l)
+	im.cfg.Listeners[name] = &l
+	for at, comment := range comments {
+		im.comments["listeners."+name+at] = comment
+	}
+}
+
+// orDefault returns the time of a directive, or nginx's default, with a remark that it is that.
+func (im *importer) orDefault(s *directive, name string, normal time.Duration, at string, comments map[string]string) time.Duration {
+	value, d := im.duration(s, name, normal)
+	if d == nil {
+		comments[at] = nginxs
+	}
+	return value
+}
+
+// keepalive makes the kernel probe a peer, and leaves it the time for more than one probe.
+func keepalive(normal configs.TCP, after time.Duration) configs.TCP {
+	if after == 0 {
+		return normal
+	}
+	return configs.TCP{KeepAlive: after, UserTimeout: max(normal.UserTimeout, 2*after)}
+}
+
+// from carries over who may connect.
+func (im *importer) from(s *directive, first listen, l *configs.Listener, comments map[string]string) {
+	l.Allow, l.Deny = im.rules(s)
+	l.MaxConnectionsPerIP = im.perIP(s)
+	trusted := im.trusted(s)
+	if !first.proxy {
+		return
+	}
+	p := configs.DefaultProxyProtocol()
+	p.Trust = trusted
+	if trusted == nil {
+		p.Trust = everybody()
+		comments[".proxy_protocol.trust"] = "dangerous: name the load balancers"
+		im.add(first.from, "proxy_protocol without set_real_ip_from: mqedge believes the header, so anybody could claim any address: "+
+			"write the load balancers' addresses into proxy_protocol.trust instead of everybody's")
+	}
+	p.Timeout = im.orDefault(s, "proxy_protocol_timeout", 30*time.Second, ".proxy_protocol.timeout", comments)
+	l.ProxyProtocol = &p
+}
+
+func (im *importer) trusted(s *directive) []netip.Prefix {
+	var all []netip.Prefix
+	for _, d := range s.inherited("set_real_ip_from") {
+		p, ok := netip.Prefix{}, false
+		if len(d.args) == 1 {
+			p, ok = prefix(d.args[0])
+		}
+		switch {
+		case !ok:
+			im.add(d, "is not an address or a range: left out")
+		case !slices.Contains(all, p):
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// use returns the name of the upstream for what a server passes to, in the way in which it does. One that exists is
+// taken if it is the same.
+func (im *importer) use(s *directive, t *target, l *configs.Listener) string {
+	u, comments := configs.DefaultUpstream(), map[string]string{"": im.origin(t.from)}
+	u.Endpoints, u.Health.Passive = t.endpoints, t.passive
+	u.Balance, u.HashKey = t.balance, t.hashKey
+	if u.HashKey == "sni" && l.TLS == nil {
+		u.HashKey = "source_ip"
+		for _, d := range t.from.all("hash") {
+			im.add(d, "mqedge reads the server name only of TLS that ends in it: clients of %v go by their address", s)
+		}
+	}
+	if im.on(s, "proxy_protocol", false) {
+		u.SendProxy = "v1"
+	}
+	u.ConnectTimeout = im.orDefault(s, "proxy_connect_timeout", time.Minute, ".connect_timeout", comments)
+	u.Tries = im.tries(s, comments)
+	u.SourceAddresses = im.source(s)
+	if len(s.inherited("proxy_socket_keepalive")) > 0 && !im.on(s, "proxy_socket_keepalive", true) {
+		u.TCP.KeepAlive = 0
+	}
+	u.TLS = im.upstreamTLS(s, t)
+
+	plain := u
+	plain.TLS = nil // its address is no part of what it is
+	shape := fmt.Sprintf("%+v %+v", plain, u.TLS)
+	if t.known { // else the address is what counts
+		shape += fmt.Sprintf(" %p", t.from)
+	}
+	if name, made := im.made[shape]; made {
+		return name
+	}
+	name := t.name
+	if !t.known {
+		name = nameOf(t.endpoints[0].Address, l)
+	}
+	name = unused(im.cfg.Upstreams, clean(name), fmt.Sprint(portsOf(l.Bind)[0]))
+	im.made[shape] = name
+	im.cfg.Upstreams[name] = &u
+	for at, comment := range comments {
+		im.comments["upstreams."+name+at] = comment
+	}
+	return name
+}
+
+// nameOf makes a name for the upstream of an address: of the host's, if it has one.
+func nameOf(address string, l *configs.Listener) string {
+	host, port, _ := net.SplitHostPort(address)
+	if _, err := netip.ParseAddr(sameHost(host)); err == nil {
+		return baseName(l) + "_" + port
+	}
+	name, _, _ := strings.Cut(host, ".")
+	return name
+}
+
+func (im *importer) tries(s *directive, comments map[string]string) int {
+	text, d := im.word(s, "proxy_next_upstream_tries")
+	n, ok := number(text)
+	if d != nil && !ok {
+		im.add(d, "%s is not a number: nginx's default, all of them, is written instead", shown(text))
+	}
+	if limit := im.one(s, "proxy_next_upstream_timeout"); limit != nil && strings.Trim(limit.args[0], "0smhdwMy") != "" {
+		im.add(limit, "mqedge has no limit for all tries together: tries times connect_timeout is the longest it can take")
+	}
+	switch {
+	case !im.on(s, "proxy_next_upstream", true):
+		return 1
+	case n == 0:
+		comments[".tries"] = "all of them, " + nginxs
+	}
+	return n
+}
+
+// source reads proxy_bind.
+func (im *importer) source(s *directive) []string {
+	binds := s.inherited("proxy_bind")
+	if len(binds) == 0 || len(binds[0].args) == 0 || binds[0].args[0] == "off" {
+		return nil
+	}
+	d := binds[0]
+	if slices.Contains(d.args, "transparent") {
+		im.add(d, "mqedge does not take on its clients' addresses: send_proxy tells the endpoint who they are")
+		return nil
+	}
+	ip, err := netip.ParseAddr(d.args[0])
+	if err != nil || ip.IsUnspecified() || ip.IsMulticast() || ip.Zone() != "" || ip.Unmap().Is6() && ip.IsLinkLocalUnicast() {
+		im.add(d, "%s is not an address to come from: left out, the kernel chooses", shown(d.args[0]))
+		return nil
+	}
+	return []string{ip.Unmap().String()}
+}
+
+// clean makes a text into a name that needs no quotes in YAML or in a shell.
+func clean(name string) string {
+	name = strings.Map(func(c rune) rune {
+		if c < 0x80 && (c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_' || c == '-' || c == '.') || c >= 0xc0 && c < 0xfffd {
+			return c
+		}
+		return '_'
+	}, name)
+	if name == "" {
+		return "_"
+	}
+	return name
+}
+
+// unused returns a name that is not taken: as it is, or with what tells it from the other.
+func unused[V any](taken map[string]V, name, port string) string {
+	if _, is := taken[name]; !is {
+		return name
+	}
+	with := name + "_" + port
+	for n := 2; ; n++ {
+		if _, is := taken[with]; !is {
+			return with
+		}
+		with = fmt.Sprintf("%s_%s_%d", name, port, n)
+	}
+}

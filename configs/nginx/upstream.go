@@ -1,0 +1,269 @@
+package nginx
+
+import (
+	"net"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mqedge/mqedge/configs"
+)
+
+// target is where a server passes to, before that server's own settings.
+type target struct {
+	name      string
+	from      *directive
+	known     bool // an upstream, not an address in proxy_pass
+	endpoints []configs.Endpoint
+	places    []*directive // of the endpoints
+	balance   string
+	hashKey   string
+	passive   configs.Passive
+}
+
+// target finds what a server passes to. The text tells what is in the way, if it is nil.
+func (im *importer) target(server *directive) (*target, string) {
+	passes := server.all("proxy_pass")
+	if len(passes) == 0 {
+		return nil, "it has no proxy_pass"
+	}
+	pass := passes[0]
+	if len(pass.args) != 1 {
+		return nil, "its proxy_pass is not understood"
+	}
+	to := pass.args[0]
+	switch {
+	case strings.Contains(to, "$"):
+		return nil, "proxy_pass goes by a variable, " + shown(to) + ", where mqedge has one upstream for a listener: give each address a listener of its own"
+	case strings.HasPrefix(to, "unix:"):
+		return nil, "proxy_pass goes to a unix socket, which mqedge does not do: let the server behind it listen on TCP"
+	}
+	if u := im.blocks[to]; u != nil {
+		if im.targets[u] == nil {
+			im.targets[u] = im.upstream(u)
+		}
+		t := im.targets[u]
+		if len(t.endpoints) == 0 {
+			return nil, "upstream " + shown(to) + " has no server that can be carried over"
+		}
+		return t, ""
+	}
+	address, ok := address(to)
+	if !ok {
+		return nil, "proxy_pass goes to " + shown(to) + ", which is neither an upstream nor host:port"
+	}
+	endpoint := configs.DefaultEndpoint()
+	endpoint.Address = address
+	return &target{
+		name: to, from: pass, endpoints: []configs.Endpoint{endpoint}, places: []*directive{pass},
+		balance: "round_robin", hashKey: configs.DefaultUpstream().HashKey, passive: nginxPassive(),
+	}, ""
+}
+
+func nginxPassive() configs.Passive {
+	return configs.Passive{MaxFails: 1, FailTimeout: 10 * time.Second}
+}
+
+func (im *importer) upstream(u *directive) *target {
+	t := &target{name: u.args[0], from: u, known: true, hashKey: configs.DefaultUpstream().HashKey}
+	var judged []configs.Passive
+	for _, s := range u.all("server") {
+		endpoint, passive, ok := im.endpoint(s)
+		if !ok {
+			continue
+		}
+		if i := t.index(endpoint.Address); i >= 0 {
+			im.add(s, "%s is there already in line %d: its weight is added to that one", endpoint.Address, t.places[i].line)
+			t.endpoints[i].Weight = min(t.endpoints[i].Weight+endpoint.Weight, mostWeight)
+			continue
+		}
+		t.endpoints, t.places, judged = append(t.endpoints, endpoint), append(t.places, s), append(judged, passive)
+	}
+	t.passive = im.passive(t, judged)
+	im.balance(u, t)
+	return t
+}
+
+func (t *target) index(address string) int {
+	for i, e := range t.endpoints {
+		if sameAddress(e.Address) == sameAddress(address) {
+			return i
+		}
+	}
+	return -1
+}
+
+func sameAddress(a string) string {
+	host, port, _ := net.SplitHostPort(a)
+	return net.JoinHostPort(sameHost(host), port)
+}
+
+// passive returns what most endpoints of an upstream are judged by, since mqedge judges all alike.
+func (im *importer) passive(t *target, judged []configs.Passive) configs.Passive {
+	count, best := map[configs.Passive]int{}, nginxPassive()
+	for _, p := range judged {
+		count[p]++
+		if count[p] > count[best] {
+			best = p
+		}
+	}
+	for i, p := range judged {
+		if p != best {
+			im.add(t.places[i], "max_fails=%d fail_timeout=%s is not that of the other servers: mqedge has one for an upstream, max_fails %d and fail_timeout %s",
+				p.MaxFails, p.FailTimeout, best.MaxFails, best.FailTimeout)
+		}
+	}
+	return best
+}
+
+const mostWeight = 65535
+
+func (im *importer) endpoint(s *directive) (e configs.Endpoint, p configs.Passive, ok bool) {
+	if len(s.args) == 0 {
+		im.add(s, "has no address: left out")
+		return e, p, false
+	}
+	text := s.args[0]
+	if strings.HasPrefix(text, "unix:") {
+		im.add(s, "mqedge does not connect to unix sockets: left out, let the server listen on TCP")
+		return e, p, false
+	}
+	e, p = configs.DefaultEndpoint(), nginxPassive()
+	if e.Address, ok = address(text); !ok {
+		im.add(s, "%s is not host:port: left out", shown(text))
+		return e, p, false
+	}
+	for _, option := range s.args[1:] {
+		key, value, _ := strings.Cut(option, "=")
+		n, isNumber := number(value)
+		switch key {
+		case "weight", "max_fails", "max_conns":
+			if !isNumber || key == "weight" && n == 0 {
+				im.add(s, "%s is not understood: left out", shown(option))
+				continue
+			}
+			switch key {
+			case "weight":
+				if n > mostWeight {
+					im.add(s, "weight=%d is more than mqedge takes: it is %d now", n, mostWeight)
+				}
+				e.Weight = min(n, mostWeight)
+			case "max_fails":
+				p.MaxFails = n
+			default:
+				e.MaxConnections = n
+			}
+		case "fail_timeout":
+			if t, ok := parseTime(value); ok && t > 0 {
+				p.FailTimeout = t
+			} else {
+				im.add(s, "%s is not a time that mqedge can take: it is %s", shown(option), p.FailTimeout)
+			}
+		case "backup":
+			e.Backup = true
+		case "resolve": // names are resolved when they are dialled
+		case "down":
+			im.add(s, "down: left out; add it to endpoints once it is back (`mqedge drain` takes one out while running)")
+			return e, p, false
+		case "slow_start":
+			im.add(s, "%s: mqedge has a rate instead, such as slow_start: {connects_per_second: 50, for: 30s} of the upstream", shown(option))
+		case "service":
+			im.add(s, "%s: this version does not look up SRV records: write the endpoints themselves", shown(option))
+		default:
+			im.add(s, "%s: mqedge has nothing like it, the endpoint is used without", shown(option))
+		}
+	}
+	return e, p, true
+}
+
+// balance reads which policy an upstream has, and what hash goes by.
+func (im *importer) balance(u *directive, t *target) {
+	t.balance = "round_robin"
+	switch {
+	case len(u.all("least_conn")) > 0:
+		t.balance = "least_conn"
+	case len(u.all("hash")) > 0:
+		im.hash(u.all("hash")[0], t)
+	case len(u.all("random")) > 0:
+		t.balance = "random_two"
+		if d := u.all("random")[0]; len(d.args) == 0 || d.args[0] != "two" {
+			im.add(d, "one at random: mqedge takes the better of two, random_two, which is at least as even")
+		} else if len(d.args) > 1 && d.args[1] != "least_conn" {
+			im.add(d, "%s: mqedge takes the one with fewer connections of two", shown(d.args[1]))
+		}
+	case len(u.all("least_time")) > 0:
+		t.balance = "least_conn"
+		im.add(u.all("least_time")[0], "mqedge does not go by time: least_conn is written instead")
+	case len(u.all("ip_hash")) > 0:
+		t.balance, t.hashKey = "hash", "source_ip"
+	}
+}
+
+func (im *importer) hash(d *directive, t *target) {
+	if len(d.args) == 0 {
+		im.add(d, "goes by nothing: left out")
+		return
+	}
+	t.balance = "hash"
+	switch variable(d.args[0]) {
+	case "remote_addr", "binary_remote_addr", "proxy_protocol_addr", "realip_remote_addr":
+		t.hashKey = "source_ip"
+	case "ssl_server_name", "ssl_preread_server_name":
+		t.hashKey = "sni"
+	case "mqtt_preread_clientid":
+		t.hashKey = "client_id"
+	case "mqtt_preread_username":
+		t.hashKey = "username"
+	default:
+		t.balance = "least_conn"
+		im.add(d, "mqedge does not hash by %s, only by client_id, username, source_ip or sni: least_conn is written instead", shown(d.args[0]))
+		return
+	}
+	im.add(d, "carried over, by another function than nginx's, always consistent: clients change their server once, when you switch")
+}
+
+var (
+	oneVariable = regexp.MustCompile(`^\$(?:\{(\w+)\}|(\w+))$`)
+	dotsOnly    = regexp.MustCompile(`^[0-9.]+$`)
+	hostName    = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?$`)
+)
+
+// variable returns the name in a text that is one variable, or "".
+func variable(text string) string {
+	m := oneVariable.FindStringSubmatch(text)
+	if m == nil {
+		return ""
+	}
+	return m[1] + m[2]
+}
+
+// address reads host:port.
+func address(text string) (string, bool) {
+	host, portText, err := net.SplitHostPort(text)
+	if err != nil {
+		return "", false
+	}
+	port, ok := number(portText)
+	if !ok || port < 1 || port > 65535 {
+		return "", false
+	}
+	if strings.HasPrefix(text, "[") {
+		if ip, err := netip.ParseAddr(host); err != nil || !ip.Is6() || ip.Zone() != "" {
+			return "", false
+		}
+	} else if !isHost(host) {
+		return "", false
+	}
+	return net.JoinHostPort(host, strconv.Itoa(port)), true
+}
+
+// isHost says whether a text is a name or an IPv4 address.
+func isHost(host string) bool {
+	if dotsOnly.MatchString(host) {
+		ip, err := netip.ParseAddr(host)
+		return err == nil && ip.Is4()
+	}
+	return len(host) <= 253 && hostName.MatchString(host)
+}
