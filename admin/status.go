@@ -85,13 +85,57 @@ func (p *page) upstream(u Upstream) {
 				e.Address, state(e), strconv.FormatUint(uint64(e.Weight), 10), strconv.FormatInt(e.Connections, 10),
 				strconv.FormatUint(e.Connects, 10), strconv.FormatUint(e.Failures, 10),
 			},
-			note: sentence(e.Reason, slowness(e)),
+			note: sentence(e.Reason, slowness(e), provider(e.Provider)),
 		})
 	}
 	if len(u.Endpoints) == 0 {
 		rows[0].note = "no endpoints yet"
 	}
 	p.table(rows)
+	if u.ExHook != nil {
+		p.exhook(u.ExHook)
+	}
+}
+
+// exhook shows the EMQX nodes that call, and what they were told wrongly.
+func (p *page) exhook(x *ExHook) {
+	rows := []row{{cells: []string{"EMQX NODE", "VERSION", "PROTOCOL", ">CALLS"}}}
+	drift := make(map[string]string)
+	for _, d := range x.Drift {
+		drift[d.Node] = sentence(
+			listed("does not call, until its exhook is disabled and enabled: ", d.Unknown),
+			listed("calls what no provider wants: ", d.Unserved))
+	}
+	for _, n := range x.Nodes {
+		rows = append(rows, row{cells: []string{n.Name, n.Version, n.Protocol, strconv.FormatUint(n.Calls, 10)}, note: drift[n.Name]})
+	}
+	if len(x.Nodes) == 0 {
+		rows[0].note = "no EMQX node has called yet"
+	}
+	p.table(rows)
+}
+
+func listed(what string, items []string) string {
+	if len(items) == 0 {
+		return ""
+	}
+	return what + strings.Join(items, ", ")
+}
+
+// provider says what an endpoint of gRPC calls has to do with.
+func provider(v *Provider) string {
+	if v == nil {
+		return ""
+	}
+	loaded := ""
+	if len(v.Nodes) > 0 {
+		loaded = "loaded for " + strings.Join(v.Nodes, ", ")
+	}
+	took := ""
+	if v.Calls > 0 {
+		took = fmt.Sprintf("answers after %.1f ms", 1000*v.Seconds)
+	}
+	return sentence(loaded, listed("hooks: ", v.Hooks), took)
 }
 
 func (p *page) certificates(certificates []Certificate, now time.Time) {

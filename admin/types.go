@@ -31,6 +31,43 @@ type Upstream struct {
 	Name      string     `json:"name"`
 	Protocol  string     `json:"protocol"`
 	Endpoints []Endpoint `json:"endpoints"`
+	ExHook    *ExHook    `json:"exhook,omitempty"` // of an upstream that knows hooks
+}
+
+// ExHook is what an upstream knows of EMQX's side.
+type ExHook struct {
+	Nodes        []Node  `json:"nodes"`         // that call
+	Drift        []Drift `json:"drift"`         // where EMQX was told of other hooks than providers register now
+	Waiting      int     `json:"waiting"`       // calls that wait for a provider
+	EarlyWaiting int     `json:"early_waiting"` // notifications that are answered and not delivered yet
+}
+
+// Node is an EMQX node.
+type Node struct {
+	Name     string `json:"name"`
+	Version  string `json:"version"`
+	Cluster  string `json:"cluster"`
+	Protocol string `json:"protocol"` // the package of its calls
+	Calls    uint64 `json:"calls"`
+}
+
+// Drift is how the hooks that a node knows of differ from those that providers register.
+type Drift struct {
+	Node     string   `json:"node"`
+	Unknown  []string `json:"unknown"`  // EMQX does not call them
+	Unserved []string `json:"unserved"` // no provider wants them
+}
+
+// Provider is what an upstream of gRPC calls knows of an endpoint.
+type Provider struct {
+	Connected bool     `json:"connected"`
+	Loaded    bool     `json:"loaded"` // it has answered OnProviderLoaded of all nodes
+	Nodes     []string `json:"nodes"`  // whose OnProviderLoaded it has answered
+	Hooks     []string `json:"hooks"`  // that it registered
+	InFlight  int      `json:"in_flight"`
+	Calls     uint64   `json:"calls"`
+	Failures  uint64   `json:"failures"`
+	Seconds   float64  `json:"seconds"` // what its answers take
 }
 
 // Endpoint is one address of an Upstream.
@@ -48,6 +85,8 @@ type Endpoint struct {
 
 	ConnectSeconds float64 `json:"connect_seconds,omitempty"` // how long the latest connect took; absent before the first
 	AnswerSeconds  float64 `json:"answer_seconds,omitempty"`  // the median from CONNECT to CONNACK; absent while too few are known
+
+	Provider *Provider `json:"provider,omitempty"` // of gRPC calls
 }
 
 // Certificate is one entry of /api/v1/certificates.

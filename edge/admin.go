@@ -121,6 +121,9 @@ func (s source) Upstreams() []admin.Upstream {
 		for _, ep := range g.upstreams[name].pool.Status().Endpoints {
 			u.Endpoints = append(u.Endpoints, endpointStatus(ep))
 		}
+		if c := g.upstreams[name].calls; c != nil {
+			c.describe(&u)
+		}
 		out = append(out, u)
 	}
 	return out

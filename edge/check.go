@@ -67,6 +67,8 @@ func (c *check) newProber(clientID string) balancer.Prober {
 			secure = nil
 		}
 		return probe.HTTP{Path: s.Path, Port: s.Port, TLS: secure}
+	case "grpc":
+		return atPort{s.Port, probe.GRPC{TLS: secure}}
 	case "emqx":
 		return &probe.EMQX{Path: s.Path, Port: s.Port}
 	}

@@ -27,6 +27,7 @@ func (e *Edge) commit(g, old *generation) {
 		up.pool.Update(up.endpoints)
 		up.beginCheck(old.upstreams[name])
 		e.beginRebalance(up, old.upstreams[name])
+		e.beginCalls(name, up, g.config.Upstreams[name])
 		if up.certs != nil {
 			up.watch = start(func(ctx context.Context) { up.certs.Run(ctx) })
 		}
@@ -56,6 +57,7 @@ func (e *Edge) commit(g, old *generation) {
 	}
 	e.current.Store(g)
 	e.retire(old, g)
+	e.retireCalls(g)
 }
 
 // retire ends what old had and g does not use. Connections of listeners that
@@ -125,7 +127,7 @@ func (e *Edge) linger(f func()) {
 		defer e.lingering.Done()
 		select {
 		case <-time.After(overlap):
-		case <-e.ended:
+		case <-e.living.Done():
 		}
 		f()
 	}()

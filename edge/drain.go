@@ -32,6 +32,7 @@ func (e *Edge) drain(stop context.Context) {
 	if !e.waitForConnections(ctx, all) && stop.Err() == nil {
 		e.log.Warn("drain.deadline reached", "connections", active(all))
 	}
+	e.drainCalls(ctx, g)
 }
 
 // waitForConnections reports whether all connections ended before ctx did.
@@ -94,8 +95,9 @@ func (e *Edge) shutDown() {
 		up.watch.stop()
 		up.check.stop()
 		up.rebalance.stop()
+		up.calls.stop()
 	}
-	close(e.ended)
+	e.end()
 	if g.admin != nil {
 		g.admin.stop()
 	}

@@ -67,11 +67,14 @@ type Edge struct {
 	tickets   map[string]*certs.Tickets
 	pools     map[string]*balancer.Pool // those of upstreams that are gone too, while they have connections
 	sources   map[string]*ports.Set     // likewise
+	calls     map[string]*calls         // of the upstreams of gRPC calls
+	callLoops int                       // how many of them there ever were
 	moves     moves
 	current   atomic.Pointer[generation]
 	draining  atomic.Bool
 	lingering sync.WaitGroup
-	ended     chan struct{}
+	living    context.Context // ends when all has been closed
+	end       context.CancelFunc
 }
 
 // New returns an edge that has not opened anything yet.
@@ -82,9 +85,10 @@ func New(o Options) *Edge {
 	e := &Edge{
 		options: o, logHandler: newLogHandler(), started: time.Now(), probeName: probeName(),
 		tickets: make(map[string]*certs.Tickets), pools: make(map[string]*balancer.Pool),
-		sources: make(map[string]*ports.Set), ended: make(chan struct{}),
+		sources: make(map[string]*ports.Set), calls: make(map[string]*calls),
 		moves: moves{tasks: make(map[moving]*task)},
 	}
+	e.living, e.end = context.WithCancel(context.Background())
 	e.logWriter = newLogWriter(o.LogOutput)
 	e.logHandler.use(e.logWriter, configs.Default().Log)
 	e.log = slog.New(e.logHandler)

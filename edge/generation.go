@@ -37,6 +37,7 @@ type upstream struct {
 	watch     *task               // of certs
 	check     *check              // nil = none
 	rebalance *rebalance          // nil = none
+	calls     *calls              // nil for upstreams of streams
 }
 
 type listener struct {
@@ -78,6 +79,9 @@ func (e *Edge) prepare(c *configs.Config, old *generation) (_ *generation, err e
 	for _, name := range slices.Sorted(maps.Keys(c.Upstreams)) {
 		if g.upstreams[name], err = e.prepareUpstream(name, c.Upstreams[name]); err != nil {
 			return nil, err
+		}
+		if getsCalls(c, name) {
+			g.upstreams[name].calls = e.prepareCalls(name, c.Upstreams[name])
 		}
 	}
 	if g.accessLog, err = e.prepareAccessLog(c.AccessLog, old); err != nil {
@@ -194,6 +198,9 @@ func (e *Edge) prepareListener(name string, c *configs.Config, g *generation) (*
 	up := g.upstreams[cl.Upstream]
 	l := &listener{settings: settings(cl, c.Upstreams[cl.Upstream])}
 	l.settings.Route.Upstream = up.pool
+	if up.calls != nil {
+		l.settings.Route.Calls = up.calls
+	}
 	if len(up.addresses) > 0 {
 		l.settings.Route.Sources = up.sources
 	}
@@ -201,7 +208,7 @@ func (e *Edge) prepareListener(name string, c *configs.Config, g *generation) (*
 		l.settings.Route.TLS = func(host string) *tls.Config { return up.certs.ClientConfig(host) }
 	}
 	if cl.TLS != nil {
-		o := certOptions(cl.TLS)
+		o := certOptions(cl.Protocol, cl.TLS)
 		if pairs := e.options.Certificates[name]; pairs != nil {
 			o.Certificates = pairs
 		}

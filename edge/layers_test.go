@@ -21,6 +21,7 @@ var allowed = map[string][]string{
 	"edge":               {"admin", "balancer", "balancer/probe", "certs", "configs", "exhook", "exhook/carrier", "exhook/hook", "proxy", "proxy/accesslog", "proxy/admit", "proxy/ports", "proxy/relay"},
 	"admin":              {},
 	"exhook":             {"balancer", "exhook/grpcrelay", "exhook/hook"},
+	"exhook/carrier":     {"exhook", "exhook/grpcrelay", "proxy/relay"},
 	"exhook/hook":        {},
 	"proxy":              {"balancer", "proxy/accesslog", "proxy/admit", "proxy/mqtt", "proxy/ports", "proxy/relay", "proxy/ws"},
 	"proxy/accesslog":    {},

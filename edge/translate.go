@@ -45,12 +45,15 @@ func cipherSuites(names []string) []uint16 {
 	return ids
 }
 
-func certOptions(t *configs.TLS) certs.Options {
+func certOptions(protocol string, t *configs.TLS) certs.Options {
 	o := certs.Options{
 		MinVersion: tlsVersion(t.MinVersion), MaxVersion: tlsVersion(t.MaxVersion),
 		CipherSuites: cipherSuites(t.CipherSuites), ALPN: t.ALPN,
 		ClientCAFile: t.ClientCAFile, ClientCRLFile: t.ClientCRLFile,
 		TicketKeysFile: t.TicketKeysFile,
+	}
+	if protocol == string(proxy.GRPC) && len(o.ALPN) == 0 {
+		o.ALPN = []string{"h2"} // RFC 9113 section 3.2
 	}
 	for _, c := range t.Certificates {
 		o.Certificates = append(o.Certificates, certs.KeyPair{CertFile: c.CertFile, KeyFile: c.KeyFile})

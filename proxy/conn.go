@@ -115,6 +115,12 @@ func (c *conn) serve() {
 		c.refuse(stream, err)
 		return
 	}
+	if c.protocol == GRPC {
+		if err := c.serveCalls(client); err != nil {
+			c.refuse(client, err)
+		}
+		return
+	}
 	first, err := c.learn(client)
 	if err != nil {
 		c.refuse(client, err)
@@ -262,15 +268,33 @@ func (c *conn) relay(client, upstream net.Conn, first, answer []byte) error {
 			o.Idle, o.IdleClient = time.Duration(c.keepAlive)*time.Second*3/2, true // MQTT-3.1.2-22
 		}
 	}
+	return c.handOver(func() (relay.Pair, error) {
+		client.SetDeadline(time.Time{})
+		upstream.SetDeadline(time.Time{})
+		return c.listener.relay.Add(client, upstream, o, c.done)
+	})
+}
+
+// serveCalls gives a connection to what serves its calls. On error it was not taken.
+func (c *conn) serveCalls(client net.Conn) error {
+	if c.isClosing() {
+		return &refusal{status: 503}
+	}
+	return c.handOver(func() (relay.Pair, error) {
+		client.SetDeadline(time.Time{})
+		return c.early.settings.Route.Calls.Add(client, &c.listener.bytes, c.done)
+	})
+}
+
+// handOver makes what add returns the one who has the connection from now on.
+func (c *conn) handOver(add func() (relay.Pair, error)) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.early.aborted {
 		return &refusal{status: 503}
 	}
-	client.SetDeadline(time.Time{})
-	upstream.SetDeadline(time.Time{})
 	c.leaveHalfOpen()
-	pair, err := c.listener.relay.Add(client, upstream, o, c.done)
+	pair, err := add()
 	if isLocal(err) {
 		return &refusal{reason: reasonLocalLimit, status: 500, err: err}
 	}

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"crypto/tls"
+	"net"
 	"net/netip"
 	"time"
 
@@ -21,6 +22,8 @@ const (
 	MQTTOverWebSocket Protocol = "mqtt_ws"
 	// TCP streams are opaque.
 	TCP Protocol = "tcp"
+	// GRPC connections carry calls, of which each goes its own way.
+	GRPC Protocol = "grpc"
 )
 
 func (p Protocol) isMQTT() bool { return p == MQTT || p == MQTTOverWebSocket }
@@ -30,8 +33,17 @@ type Upstream interface {
 	Pick(balancer.PickInfo) (balancer.Lease, error)
 }
 
+// Calls serves the connections of a listener whose protocol is GRPC.
+type Calls interface {
+	// Add takes ownership of client, as [relay.Relay.Add] does of two connections: on
+	// error it did not. It adds the bytes that move to the counters, and calls done
+	// once when the connection is closed. It must not wait.
+	Add(client net.Conn, counters *relay.Counters, done func(relay.Result)) (relay.Pair, error)
+}
+
 // Route says where the connections of a listener go, and how.
 type Route struct {
+	Calls          Calls // of GRPC, which needs nothing else of a route
 	Upstream       Upstream
 	SendProxy      byte                                // version of the PROXY header to endpoints: 1, 2, or 0 for none
 	TLS            func(serverName string) *tls.Config // nil = plain TCP to endpoints
