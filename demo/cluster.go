@@ -5,21 +5,25 @@ import (
 	"sync"
 
 	"github.com/mqedge/mqedge/demo/broker"
+	"github.com/mqedge/mqedge/demo/hooks"
 )
 
 // cluster is three brokers of which each hands what its clients publish to the
-// others, as nodes of EMQX do.
+// others, as nodes of EMQX do. Once hooked each makes the hook calls of EMQX, too.
 type cluster struct {
 	addrs [3]string // they keep them for life
+	calls *calls
 
 	mu      sync.RWMutex
+	hooks   string            // where hook calls go; "": nowhere
 	brokers [3]*broker.Broker // nil while killed
+	nodes   [3]*hooks.Node    // nil while killed or not hooked
 }
 
 // startCluster gives each broker a loopback address of its own where the system
 // has them: no outgoing connection can take the port of a killed broker then.
 func startCluster() (*cluster, error) {
-	c := &cluster{}
+	c := &cluster{calls: newCalls()}
 	for i := range c.brokers {
 		c.addrs[i] = loopback(fmt.Sprintf("127.0.0.%d", 11+i)) + ":0"
 		if err := c.revive(i); err != nil {
@@ -32,9 +36,22 @@ func startCluster() (*cluster, error) {
 
 // revive starts broker i, empty, on the address it had.
 func (c *cluster) revive(i int) error {
+	if err := c.load(i); err != nil {
+		return err
+	}
 	b, err := broker.Start(broker.Options{
 		Addr: c.addrs[i], Name: fmt.Sprintf("broker-%d", i+1), ProxyProtocol: true,
-		OnMessage: func(m broker.Message) { c.forward(i, m) },
+		OnEvent: func(e broker.Event) {
+			if n := c.node(i); n != nil && e.Kind == broker.Connected {
+				n.Connected(e.Client.ID)
+			}
+		},
+		OnMessage: func(m broker.Message) {
+			c.forward(i, m)
+			if n := c.node(i); n != nil {
+				n.Published(m.ClientID, m.Topic, m.Payload, m.QoS)
+			}
+		},
 	})
 	if err != nil {
 		return err
@@ -48,18 +65,72 @@ func (c *cluster) revive(i int) error {
 // kill ends broker i without a word to its clients.
 func (c *cluster) kill(i int) {
 	c.mu.Lock()
-	b := c.brokers[i]
-	c.brokers[i] = nil
+	b, n := c.brokers[i], c.nodes[i]
+	c.brokers[i], c.nodes[i] = nil, nil
 	c.mu.Unlock()
+	if n != nil {
+		n.Close() // first: clients may be waiting for an answer to a call
+	}
 	if b != nil {
 		b.Close() // not under the lock: it waits for clients, which may be in forward
 	}
 }
 
 func (c *cluster) close() {
+	c.unhook()
 	for i := range c.brokers {
 		c.kill(i)
 	}
+}
+
+// hook has all brokers make hook calls to addr, as if they had started just now.
+func (c *cluster) hook(addr string) error {
+	c.mu.Lock()
+	c.hooks = addr
+	c.mu.Unlock()
+	for i := range c.nodes {
+		if err := c.load(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unhook ends that.
+func (c *cluster) unhook() {
+	c.mu.Lock()
+	nodes := c.nodes
+	c.hooks, c.nodes = "", [3]*hooks.Node{}
+	c.mu.Unlock()
+	for _, n := range nodes {
+		if n != nil {
+			n.Close()
+		}
+	}
+}
+
+// load begins the hook calls of broker i, if it is to make any, with OnProviderLoaded.
+func (c *cluster) load(i int) error {
+	c.mu.Lock()
+	if c.hooks == "" || c.nodes[i] != nil { // it may be there from an attempt to start the broker
+		c.mu.Unlock()
+		return nil
+	}
+	n, err := hooks.NewNode(hooks.NodeOptions{
+		Addr: c.hooks, Name: fmt.Sprintf("broker-%d@demo", i+1), Began: c.calls.began, Ended: c.calls.ended,
+	})
+	c.nodes[i] = n
+	c.mu.Unlock()
+	if err == nil {
+		n.Load()
+	}
+	return err
+}
+
+func (c *cluster) node(i int) *hooks.Node {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.nodes[i]
 }
 
 func (c *cluster) forward(from int, m broker.Message) {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// finish counts the messages and drains. It does so, faster, after Ctrl-C too.
+// finish counts the messages and the hook calls and drains. It does so, faster, after Ctrl-C too.
 func (d *demo) finish(ctx context.Context) {
 	limit := patience
 	if ctx.Err() != nil {
@@ -16,6 +16,7 @@ func (d *demo) finish(ctx context.Context) {
 		limit = time.Second
 	}
 	d.countMessages(limit)
+	d.countCalls(limit)
 	d.drain()
 }
 

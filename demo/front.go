@@ -23,6 +23,7 @@ import (
 const (
 	listenerName = "mqtts"
 	upstreamName = "emqx"
+	hooksName    = "hooks" // of both
 )
 
 // front is the edge, in this process but otherwise as anyone would run it.
@@ -34,15 +35,16 @@ type front struct {
 	caFile string // for mosquitto_sub; the only file there is
 
 	maxConnections atomic.Int64 // what the next reload finds in the configuration
-	endpoints      []string
+	endpoints      []string     // brokers
+	providers      []string     // hook servers
 	plan           plan
 
 	beginDrain, stopNow context.CancelFunc
 	ended               chan struct{}
 }
 
-func startFront(endpoints []string, p plan, version string) (*front, error) {
-	f := &front{log: &lastLine{}, endpoints: endpoints, plan: p, ended: make(chan struct{})}
+func startFront(endpoints, providers []string, p plan, version string) (*front, error) {
+	f := &front{log: &lastLine{}, endpoints: endpoints, providers: providers, plan: p, ended: make(chan struct{})}
 	pair, err := f.certificate()
 	if err != nil {
 		return nil, err
@@ -101,22 +103,41 @@ func (f *front) load() (*configs.Config, configs.Problems) {
 	l := configs.DefaultListener()
 	l.Bind, l.Upstream, l.TLS = []string{"127.0.0.1:0"}, upstreamName, &tls
 	l.MaxConnections = int(f.maxConnections.Load())
-	u := configs.DefaultUpstream()
+	u := f.upstream(f.endpoints)
 	u.SendProxy = "v2"
-	u.Health.Passive.FailTimeout = f.plan.failTimeout
-	for _, addr := range f.endpoints {
-		e := configs.DefaultEndpoint()
-		e.Address = addr
-		u.Endpoints = append(u.Endpoints, e)
-	}
+
+	hooks := configs.DefaultListener()
+	hooks.Bind, hooks.Upstream, hooks.Protocol = []string{"127.0.0.1:0"}, hooksName, "grpc"
+	exhook := configs.DefaultExHook()
+	exhook.EarlyAck = []string{"client.connected"}
+	// Of a message that a hook server had when it was killed the edge cannot know
+	// whether it was acted on. It goes on unchanged.
+	exhook.OnFailure.Publish = "ignore"
+	p := f.upstream(f.providers)
+	p.Balance, p.ExHook = "hash", &exhook
+
 	c := configs.Default()
 	c.Admin.Bind = "127.0.0.1:0"
 	c.AccessLog.Path = ""
 	c.Drain = configs.Drain{Over: f.plan.drainOver, Deadline: f.plan.drainOver + patience}
-	c.Listeners = map[string]*configs.Listener{listenerName: &l}
-	c.Upstreams = map[string]*configs.Upstream{upstreamName: &u}
+	c.Listeners = map[string]*configs.Listener{listenerName: &l, hooksName: &hooks}
+	c.Upstreams = map[string]*configs.Upstream{upstreamName: &u, hooksName: &p}
 	return &c, nil
 }
+
+func (f *front) upstream(endpoints []string) configs.Upstream {
+	u := configs.DefaultUpstream()
+	u.Health.Passive.FailTimeout = f.plan.failTimeout
+	for _, addr := range endpoints {
+		e := configs.DefaultEndpoint()
+		e.Address = addr
+		u.Endpoints = append(u.Endpoints, e)
+	}
+	return u
+}
+
+// hooks is where EMQX would be told to make its calls.
+func (f *front) hooks() string { return f.edge.Addresses(hooksName)[0].String() }
 
 func (f *front) addr() *net.TCPAddr { return f.edge.Addresses(listenerName)[0].(*net.TCPAddr) }
 
@@ -148,15 +169,15 @@ func (f *front) endpoint(ctx context.Context, i int) (admin.Endpoint, error) {
 	if err != nil {
 		return admin.Endpoint{}, err
 	}
-	if e := endpoints(s); i < len(e) {
+	if e := endpoints(s, upstreamName); i < len(e) {
 		return e[i], nil
 	}
 	return admin.Endpoint{}, fmt.Errorf("the edge does not list endpoint %s", f.endpoints[i])
 }
 
-func endpoints(s admin.Status) []admin.Endpoint {
+func endpoints(s admin.Status, upstream string) []admin.Endpoint {
 	for _, u := range s.Upstreams {
-		if u.Name == upstreamName {
+		if u.Name == upstream {
 			return u.Endpoints
 		}
 	}

@@ -3,17 +3,21 @@ package demo
 import "time"
 
 const (
-	shortest = 8 * time.Second  // in less time the story cannot be told
+	shortest = 10 * time.Second // in less time the story cannot be told
 	round    = 30 * time.Second // of a demo without an end
 
 	// patience is how long something promised may take before it counts as
 	// broken. On an idle machine all of it takes milliseconds.
 	patience = 5 * time.Second
+
+	// longestOutage is that of a hook server. The longer it is away, the more rarely
+	// the edge tries to connect; after this time within less than patience.
+	longestOutage = 3 * time.Second
 )
 
 // plan is when what happens, from the start of a round.
 type plan struct {
-	reload, kill, revive, end time.Duration
+	reload, kill, revive, killHooks, reviveHooks, end time.Duration
 
 	failTimeout time.Duration // of the edge's passive health
 	drainOver   time.Duration
@@ -28,10 +32,11 @@ func planFor(d time.Duration) plan {
 		return p
 	}
 	d = max(d, shortest)
-	unit := d / 20
+	unit := d / 24
 	drainOver := min(max(2*unit, time.Second), 3*time.Second)
 	return plan{
-		reload: 3 * unit, kill: 6 * unit, revive: 10 * unit, end: d - drainOver - unit/2,
+		reload: 3 * unit, kill: 6 * unit, revive: 10 * unit,
+		killHooks: 14 * unit, reviveHooks: 14*unit + min(3*unit, longestOutage), end: d - drainOver - unit/2,
 		failTimeout: min(max(2*unit, time.Second), 3*time.Second),
 		drainOver:   drainOver,
 	}

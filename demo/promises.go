@@ -15,7 +15,7 @@ type promise struct {
 
 // promises are in the order in which the story comes to them.
 type promises struct {
-	tls, addresses, reload, kill, ejection, comeback, messages, drain promise
+	tls, addresses, reload, kill, ejection, comeback, heir, heard, outage, messages, calls, drain promise
 }
 
 func newPromises() *promises {
@@ -26,7 +26,11 @@ func newPromises() *promises {
 		kill:      promise{text: fmt.Sprintf("the devices of a killed broker are with the others within %v", patience)},
 		ejection:  promise{text: "the edge takes a killed broker out"},
 		comeback:  promise{text: "a broker that is back gets connections again"},
+		heir:      promise{text: fmt.Sprintf("the hook calls of a killed hook server are with the other within %v", patience)},
+		heard:     promise{text: "a hook server that is back hears OnProviderLoaded first and gets its devices again"},
+		outage:    promise{text: "no hook call is lost when a hook server is killed and comes back"},
 		messages:  promise{text: "no QoS 1 message is lost while the connections it takes last"},
+		calls:     promise{text: "every hook call of a broker is answered well and in time"},
 		drain:     promise{text: "a drain ends connections bit by bit and leaves none"},
 	}
 }
@@ -39,7 +43,10 @@ func (p *promise) record(kept bool, format string, args ...any) {
 }
 
 func (p *promises) all() []*promise {
-	return []*promise{&p.tls, &p.addresses, &p.reload, &p.kill, &p.ejection, &p.comeback, &p.messages, &p.drain}
+	return []*promise{
+		&p.tls, &p.addresses, &p.reload, &p.kill, &p.ejection, &p.comeback,
+		&p.heir, &p.heard, &p.outage, &p.messages, &p.calls, &p.drain,
+	}
 }
 
 // lines are the summary.

@@ -12,12 +12,14 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/mqedge/mqedge/demo/hooks"
 )
 
 // Options are what the command line says.
 type Options struct {
 	Out      io.Writer
-	Duration time.Duration // 0 = until the context ends; less than 8 s is as 8 s
+	Duration time.Duration // 0 = until the context ends; less than 10 s is as 10 s
 	Version  string
 }
 
@@ -25,7 +27,9 @@ type Options struct {
 // does or nobody reads Options.Out any more, and leaves nothing behind. The error says which promises did not come
 // true; with a Duration one that was not come to is among them.
 func Run(ctx context.Context, o Options) (err error) {
-	d := &demo{plan: planFor(o.Duration), endless: o.Duration == 0, promises: newPromises(), changed: make(chan struct{}, 1)}
+	d := &demo{
+		plan: planFor(o.Duration), endless: o.Duration == 0, promises: newPromises(), changed: make(chan struct{}, 1),
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	// A reader that goes away, as in `mqedge demo | head`, would otherwise end
@@ -40,11 +44,19 @@ func Run(ctx context.Context, o Options) (err error) {
 		return fmt.Errorf("demo: start the brokers: %w", err)
 	}
 	defer d.cluster.close()
-	if d.front, err = startFront(d.cluster.addrs[:], d.plan, o.Version); err != nil {
+	d.calls = d.cluster.calls
+	if d.providers, err = startProviders(); err != nil {
+		return fmt.Errorf("demo: start the hook servers: %w", err)
+	}
+	defer d.providers.close()
+	if d.front, err = startFront(d.cluster.addrs[:], d.providers.addrs[:], d.plan, o.Version); err != nil {
 		return fmt.Errorf("demo: start the edge: %w", err)
 	}
 	defer func() { err = errors.Join(err, d.front.close()) }()
 	d.screen.print(d.greeting(o)...)
+	if err = d.cluster.hook(d.front.hooks()); err != nil {
+		return fmt.Errorf("demo: have the brokers call hooks: %w", err)
+	}
 	d.fleet = startFleet(d.front.addr(), d.front.roots)
 	defer d.fleet.close()
 
@@ -60,24 +72,28 @@ func Run(ctx context.Context, o Options) (err error) {
 
 // demo is everything on the stage.
 type demo struct {
-	plan     plan
-	endless  bool
-	screen   *screen
-	cluster  *cluster
-	front    *front
-	fleet    *fleet
-	promises *promises
-	changed  chan struct{} // asks for the table
+	plan      plan
+	endless   bool
+	screen    *screen
+	cluster   *cluster
+	calls     *calls // the cluster's
+	providers *providers
+	front     *front
+	fleet     *fleet
+	promises  *promises
+	changed   chan struct{} // asks for the table
 
 	rate      rate      // of the display
+	callRates [2]rate   // likewise, of each hook server
 	rounds    int       // begun
 	compared  int       // client addresses, so far
 	allBackAt time.Time // after the latest kill
+	outage    outage    // the latest
 }
 
 func (d *demo) greeting(o Options) []string {
 	lines := wrap("", fmt.Sprintf("mqedge %s: three brokers that stand for an EMQX cluster, mqedge with TLS in front of them, "+
-		"%d devices. All of it is in this process and on loopback.", cmp.Or(o.Version, "devel"), fleetSize))
+		"%d devices, and two hook servers that mqedge spreads the brokers' ExHook calls over. All of it is in this process and on loopback.", cmp.Or(o.Version, "devel"), fleetSize))
 	end := "Ctrl-C ends it."
 	if o.Duration > 0 {
 		end = fmt.Sprintf("It ends by itself after %v.", max(o.Duration, shortest))
@@ -124,9 +140,18 @@ func (d *demo) display() (stop func()) {
 func (d *demo) view(ctx context.Context) view {
 	v := view{devices: d.fleet.snapshot(), log: d.front.log.String()}
 	if s, err := d.front.admin.Status(ctx); err == nil {
-		v.endpoints = endpoints(s)
+		v.endpoints, v.providers = endpoints(s, upstreamName), endpoints(s, hooksName)
 	}
 	now := time.Now()
+	var said [2]hooks.Heard
+	for i := range v.heard {
+		said[i], v.heard[i].calls = d.providers.heard(i)
+		v.heard[i].perSecond = d.callRates[i].perSecond(now, v.heard[i].calls)
+	}
+	for i := range v.heard {
+		v.heard[i].clients = len(clientsOf(said[i], said[1-i]))
+	}
+	v.calls, v.callP50, v.callP99 = d.calls.total()
 	v.messages, v.p50, v.p99 = d.fleet.messages(now)
 	v.perSecond = d.rate.perSecond(now, v.messages.delivered)
 	clients := d.cluster.clients()

@@ -28,7 +28,8 @@ func TestEverythingPromisedComesTrueAndNothingIsLeft(t *testing.T) {
 			t.Errorf("not kept, or not said: %s", p.text)
 		}
 	}
-	for _, want := range []string{"mqedge 1.2.3", "mosquitto_sub --cafile " + folder, "Broker 2 (127.0.0.", "○ out", "connection refused (3 of 3"} {
+	for _, want := range []string{"mqedge 1.2.3", "mosquitto_sub --cafile " + folder, "Broker 2 (127.0.0.", "○ out", "connection refused (3 of 3",
+		"Hook server 2 (127.0.0.", "hook calls  "} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in the output", want)
 		}
@@ -100,7 +101,7 @@ func nothingIsLeft(t *testing.T, text, folder string) {
 	if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
 		t.Errorf("left in the folder for temporary files: %v, %v", left, err)
 	}
-	addresses := regexp.MustCompile(`(?:-h|://|--admin|broker \d) *(127[0-9.]+)(?: -p |:)(\d+)`).FindAllStringSubmatch(text, -1)
+	addresses := regexp.MustCompile(`(?:-h|://|--admin|broker \d|hooks \d) *(127[0-9.]+)(?: -p |:)(\d+)`).FindAllStringSubmatch(text, -1)
 	if len(addresses) == 0 {
 		t.Error("no address in the output")
 	}

@@ -18,7 +18,7 @@ func (d *demo) tell(ctx context.Context) {
 		play func(context.Context)
 	}{
 		{0, d.connect}, {d.plan.reload, d.reload}, {d.plan.kill, d.kill}, {d.plan.revive, d.revive},
-		{d.plan.end, func(context.Context) {}},
+		{d.plan.killHooks, d.killProvider}, {d.plan.reviveHooks, d.reviveProvider}, {d.plan.end, func(context.Context) {}},
 	}
 	for begin := d.screen.started; ; begin = time.Now() {
 		d.rounds++
@@ -63,6 +63,7 @@ func (d *demo) connect(ctx context.Context) {
 		d.screen.say("The brokers see the devices, not the edge: PROXY v%d tells of %s at %s, which spoke %s.",
 			c.ProxyVersion, c.ID, c.Addr, c.TLVs.SSLVersion)
 	}
+	d.load(ctx)
 }
 
 // compareAddresses holds what brokers learned from PROXY against the sockets of

@@ -8,11 +8,15 @@ import (
 func TestTheStoryFitsIntoItsTime(t *testing.T) {
 	for _, d := range []time.Duration{shortest, 10 * time.Second, time.Minute, time.Hour} {
 		p := planFor(d)
-		if !(0 < p.reload && p.reload+time.Second < p.kill && p.kill < p.revive && p.revive < p.end) {
+		if !(0 < p.reload && p.reload+time.Second < p.kill && p.kill < p.revive && p.revive+time.Second < p.killHooks &&
+			p.killHooks+time.Second < p.reviveHooks && p.reviveHooks+time.Second < p.end) {
 			t.Errorf("%v: scenes overlap: %+v", d, p)
 		}
 		if p.kill+p.failTimeout > p.revive {
 			t.Errorf("%v: the broker comes back before the edge would try it: %+v", d, p)
+		}
+		if p.reviveHooks-p.killHooks > longestOutage {
+			t.Errorf("%v: the hook server is away for so long that the edge would come back to it too late: %+v", d, p)
 		}
 		if all := p.end + p.drainOver; all > d || all < d-d/10 {
 			t.Errorf("%v: it takes %v", d, all)
@@ -73,11 +77,11 @@ func TestTheErrorNamesWhatDidNotComeTrue(t *testing.T) {
 	}
 	p.kill.record(false, "15 of 16")
 	p.kill.record(true, "16 of 16") // a later round does not mend it
-	p.drain = promise{text: "h"}
+	p.drain = promise{text: "l"}
 	if err := p.err(false); err == nil || err.Error() != "what did not come true: d (15 of 16)" {
 		t.Error(err)
 	}
-	if err := p.err(true); err == nil || err.Error() != "what did not come true: d (15 of 16); h (did not come to it)" {
+	if err := p.err(true); err == nil || err.Error() != "what did not come true: d (15 of 16); l (did not come to it)" {
 		t.Error(err)
 	}
 }

@@ -12,12 +12,25 @@ import (
 // view is what the table shows.
 type view struct {
 	endpoints []admin.Endpoint // as the admin address has them; empty while it does not answer
+	providers []admin.Endpoint // likewise
+	heard     [2]heard         // by each of them, as it says itself
+	calls     account
 	devices   []state
 	messages  tally
 	perSecond float64
 	p50, p99  time.Duration
-	seen      []string // a client address from each broker, as it saw it
-	log       string
+
+	callP50, callP99 time.Duration
+
+	seen []string // a client address from each broker, as it saw it
+	log  string
+}
+
+// heard is what a hook server has to do.
+type heard struct {
+	calls     int
+	perSecond float64
+	clients   int // whose latest call it got
 }
 
 func (v view) lines() []string {
@@ -31,6 +44,7 @@ func (v view) lines() []string {
 	if len(v.endpoints) == 0 {
 		lines = append(lines, "              the admin address does not answer")
 	}
+	lines = append(lines, v.hooks()...)
 	lines = append(lines,
 		fmt.Sprintf("  devices     %d of %d connected: %s", connected(v.devices), len(v.devices), kinds(v.devices)),
 		fmt.Sprintf("  messages    %.0f a second, %s delivered, %s lost", v.perSecond, count(v.messages.delivered), count(v.messages.lost)),
@@ -43,6 +57,22 @@ func (v view) lines() []string {
 		lines = append(lines, "  edge's log  "+v.log)
 	}
 	return lines
+}
+
+func (v view) hooks() []string {
+	if len(v.providers) != len(v.heard) {
+		return nil
+	}
+	lines := []string{"              HOOK SERVER        STATE        CALLS  A SECOND   DEVICES"}
+	for i, h := range v.heard {
+		e := v.providers[i]
+		lines = append(lines, fmt.Sprintf("  hooks %d     %-17s  %s  %11s  %8.0f  %8d", i+1, e.Address, condition(e), count(h.calls), h.perSecond, h.clients))
+		if e.Reason != "" {
+			lines = append(lines, "              "+e.Reason)
+		}
+	}
+	return append(lines, fmt.Sprintf("  hook calls  %s answered, %s lost; p50 %s, p99 %s, broker → edge → hook server and back",
+		count(v.calls.answered), count(v.calls.lost), brief(v.callP50), brief(v.callP99)))
 }
 
 func condition(e admin.Endpoint) string {

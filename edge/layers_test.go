@@ -18,6 +18,7 @@ var allowed = map[string][]string{
 	"cmd/mqedge":         {"admin", "configs", "configs/nginx", "demo", "edge"},
 	"demo":               {"admin", "certs", "certs/ca", "configs", "demo/broker", "demo/hooks", "edge"},
 	"demo/broker":        {},
+	"demo/hooks":         {},
 	"edge":               {"admin", "balancer", "balancer/probe", "certs", "configs", "exhook", "exhook/carrier", "exhook/hook", "proxy", "proxy/accesslog", "proxy/admit", "proxy/ports", "proxy/relay"},
 	"admin":              {},
 	"exhook":             {"balancer", "exhook/grpcrelay", "exhook/hook"},

@@ -60,8 +60,9 @@ type Event struct {
 
 // Message is what a client published. The payload is not to be changed.
 type Message struct {
-	Topic   string
-	Payload []byte
-	QoS     byte
-	Retain  bool
+	ClientID string // who published it; Publish ignores it
+	Topic    string
+	Payload  []byte
+	QoS      byte
+	Retain   bool
 }

@@ -40,7 +40,9 @@ func (h *messageHook) Provides(b byte) bool { return b == mqtt.OnPublished }
 
 func (h *messageHook) OnPublished(cl *mqtt.Client, pk packets.Packet) {
 	if !cl.Net.Inline {
-		h.published(Message{Topic: pk.TopicName, Payload: pk.Payload, QoS: pk.FixedHeader.Qos, Retain: pk.FixedHeader.Retain})
+		h.published(Message{
+			ClientID: cl.ID, Topic: pk.TopicName, Payload: pk.Payload, QoS: pk.FixedHeader.Qos, Retain: pk.FixedHeader.Retain,
+		})
 	}
 }
 
