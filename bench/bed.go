@@ -27,23 +27,27 @@ type bedOptions struct {
 	dir  string
 	peer peers.Peer
 	cert *certificate // nil is plain TCP
+	grpc bool         // hook servers in place of the sink, and plain TCP
 	seed uint64
 }
 
 // newBed starts all three. End them with close, also when there is an error.
 func newBed(ctx context.Context, opts bedOptions) (*bed, error) {
 	b := &bed{seed: opts.seed}
-	proxied := peers.Options{Dir: opts.dir}
+	proxied, upstream := peers.Options{Dir: opts.dir, Calls: opts.grpc}, "sink"
+	if opts.grpc {
+		upstream = "provider"
+	}
 	if opts.cert != nil {
 		proxied.Cert, proxied.Key, b.ca = opts.cert.certFile, opts.cert.keyFile, opts.cert.pem
 	}
 	var err error
 	// Three endpoints on addresses of their own: each has all source ports to itself.
-	if b.sink, err = startChild(ctx, "sink", "127.0.0.2:0", "127.0.0.3:0", "127.0.0.4:0"); err != nil {
+	if b.sink, err = startChild(ctx, upstream, "127.0.0.2:0", "127.0.0.3:0", "127.0.0.4:0"); err != nil {
 		return b, err
 	}
 	if err := b.sink.dec.Decode(&proxied.Endpoints); err != nil {
-		return b, fmt.Errorf("sink: %w", err)
+		return b, fmt.Errorf("%s: %w", upstream, err)
 	}
 	if b.load, err = startChild(ctx, "load"); err != nil {
 		return b, err
@@ -86,14 +90,19 @@ func (b *bed) connect(n, firstPublish int) (m report.Measurement, err error) {
 	if err != nil {
 		return m, err
 	}
-	m.Connections = reply.Outcome.OK
+	return m, connected(&m, n, reply.Outcome)
+}
+
+// connected enters what became of n connections; none at all is an error.
+func connected(m *report.Measurement, n int, outcome *load.Outcome) error {
+	m.Connections = outcome.OK
 	if m.Connections == 0 {
-		return m, fmt.Errorf("no connection through the proxy: %v", reply.Outcome.Failed)
+		return fmt.Errorf("no connection through the proxy: %v", outcome.Failed)
 	}
 	if m.Connections < n {
-		m.Remark("%d of %d connections failed: %v", n-m.Connections, n, reply.Outcome.Failed)
+		m.Remark("%d of %d connections failed: %v", n-m.Connections, n, outcome.Failed)
 	}
-	return m, nil
+	return nil
 }
 
 // checkSink adds to m what the sink found wrong.

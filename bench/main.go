@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/mqedge/mqedge/bench/load"
+	"github.com/mqedge/mqedge/bench/provider"
 	"github.com/mqedge/mqedge/bench/sink"
 )
 
@@ -39,7 +40,19 @@ func command(ctx context.Context, args []string) error {
 			runtime.GOMAXPROCS(runtime.NumCPU() + 2)
 			return load.Serve(ctx, os.Stdin, os.Stdout)
 		case "sink":
-			return serveSink(args[1:], os.Stdin, os.Stdout)
+			s, err := sink.Listen(args[1:]...)
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			return serve(s.Addrs(), s.Stats, os.Stdin, os.Stdout)
+		case "provider":
+			p, err := provider.Listen(args[1:]...)
+			if err != nil {
+				return err
+			}
+			defer p.Close()
+			return serve(p.Addrs(), p.Stats, os.Stdin, os.Stdout)
 		case "soak":
 			return soak(ctx, args[1:], os.Stdout, os.Stderr)
 		case "plot":
@@ -53,15 +66,10 @@ func command(ctx context.Context, args []string) error {
 	return benchmark(ctx, s, os.Stdout, os.Stderr)
 }
 
-// serveSink writes its addresses, then its figures for each line it gets, until in ends.
-func serveSink(addrs []string, in io.Reader, out io.Writer) error {
-	s, err := sink.Listen(addrs...)
-	if err != nil {
-		return err
-	}
-	defer s.Close()
+// serve writes the addresses of an upstream, then its figures for each line it gets, until in ends.
+func serve[S any](addrs []string, stats func() S, in io.Reader, out io.Writer) error {
 	replies, requests := json.NewEncoder(out), json.NewDecoder(in)
-	if err := replies.Encode(s.Addrs()); err != nil {
+	if err := replies.Encode(addrs); err != nil {
 		return err
 	}
 	for {
@@ -69,7 +77,7 @@ func serveSink(addrs []string, in io.Reader, out io.Writer) error {
 		if err := requests.Decode(&request); err != nil {
 			return nil // the runner is done, or gone
 		}
-		if err := replies.Encode(s.Stats()); err != nil {
+		if err := replies.Encode(stats()); err != nil {
 			return err
 		}
 	}

@@ -47,15 +47,21 @@ func messages(rate float64, conns int) measure {
 
 		m.Messages = 2 * r.Received
 		m.Value = micros(cost.proxy) / float64(m.Messages)
-		m.P50, m.P99, m.LateP99 = micros(r.P50), micros(r.P99), micros(r.LateP99)
+		m.P50, m.P99 = micros(r.P50), micros(r.P99)
 		cost.shares(&m)
 		if lost := r.Due - r.Received; lost > 0 {
 			m.Remark("lost %d of %d messages %v", lost, r.Due, r.Failed)
 		}
-		if r.LateP99 > tolerance {
-			m.Disturbed = true
-			m.Remark("the generator was late by %s (p99), because the host was busy with other work: too low, and the latency too high", r.LateP99.Round(time.Microsecond))
-		}
+		late(&m, r.LateP99)
 		return m, nil
+	}
+}
+
+// late enters the p99 of the generator's lateness, and marks a measurement for which it was too late.
+func late(m *report.Measurement, p99 time.Duration) {
+	m.LateP99 = micros(p99)
+	if p99 > tolerance {
+		m.Disturbed = true
+		m.Remark("the generator was late by %s (p99), because the host was busy with other work: too low, and the latency too high", p99.Round(time.Microsecond))
 	}
 }

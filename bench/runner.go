@@ -144,7 +144,7 @@ func (r *runner) measureUndisturbed(ctx context.Context, sc scenario, p peers.Pe
 
 func (r *runner) measure(ctx context.Context, sc scenario, p peers.Peer, seed uint64) (report.Measurement, error) {
 	r.beds++
-	opts := bedOptions{dir: filepath.Join(r.dir, fmt.Sprint(r.beds)), peer: p, cert: r.certs[sc.key], seed: seed}
+	opts := bedOptions{dir: filepath.Join(r.dir, fmt.Sprint(r.beds)), peer: p, cert: r.certs[sc.key], grpc: sc.grpc, seed: seed}
 	if err := os.Mkdir(opts.dir, 0o755); err != nil {
 		return report.Measurement{}, err
 	}
@@ -156,6 +156,9 @@ func (r *runner) measure(ctx context.Context, sc scenario, p peers.Peer, seed ui
 	m, err := sc.measure(ctx, b, r.settings)
 	if err != nil {
 		return m, err
+	}
+	if sc.grpc {
+		return m, b.checkProviders(&m)
 	}
 	return m, b.checkSink(&m)
 }

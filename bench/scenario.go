@@ -16,11 +16,12 @@ import (
 type measure func(context.Context, *bed, settings) (report.Measurement, error)
 
 // scenario is one thing to measure. A new one is a line in scenarios and, where the work is new, a function beside
-// idle, messages, transfer and setup.
+// idle, messages, transfer, setup and calls.
 type scenario struct {
 	name, title, unit string
 	key               keyType
 	buffers           string // of the tuned variants for which this scenario is made
+	grpc              bool   // calls to hook servers
 	memory            bool   // hardly differs between rounds
 	long              bool   // not with --quick
 	measure           measure
@@ -52,7 +53,11 @@ func scenarios() []scenario {
 			unit: "µs", key: ecdsaKey, long: true, measure: messages(10_000, conns),
 		})
 	}
-	return all
+	return append(all,
+		scenario{name: "grpc-5k", title: "CPU per gRPC call, 5,000 calls/s", unit: "µs", grpc: true, measure: calls(5_000)},
+		scenario{name: "grpc-full", title: "CPU per gRPC call, as fast as they are answered", unit: "µs", grpc: true, measure: calls(0)},
+		scenario{name: "grpc-idle", title: "memory per idle gRPC connection", unit: "KiB", grpc: true, memory: true, measure: idleCallers},
+	)
 }
 
 func bulkScenario(key keyType, way string, streams int) scenario {
@@ -81,14 +86,16 @@ func names() (all []string) {
 // might matter anywhere but to bulk.
 func (s scenario) takes(p peers.Peer, set settings) bool {
 	switch {
-	case p.Buffers == "":
+	case p.Tuned == "":
 		return true
 	case !set.tuned:
 		return false
-	case p.Buffers == "4k":
+	case s.grpc || p.Tuned == "grpc":
+		return s.grpc && p.Tuned == "grpc"
+	case p.Tuned == "4k":
 		return s.buffers != "64k"
 	default:
-		return s.buffers == p.Buffers
+		return s.buffers == p.Tuned
 	}
 }
 

@@ -28,6 +28,8 @@ func TestTunedVariantsTakePartWhereTheirBuffersMayMatterAndNotInQuickRuns(t *tes
 		"bulk-tls-up-1":   "nginx nginx-64k haproxy haproxy-64k mqedge",
 		"msg-tls-9000c":   "nginx nginx-4k haproxy haproxy-4k mqedge",
 		"bulk-plain-up-8": "nginx nginx-64k haproxy haproxy-64k mqedge",
+		"grpc-full":       "nginx nginx-grpc haproxy haproxy-grpc mqedge",
+		"grpc-idle":       "nginx nginx-grpc haproxy haproxy-grpc mqedge",
 	} {
 		if got := taking(name, full); got != want {
 			t.Errorf("%s: %s, want %s", name, got, want)

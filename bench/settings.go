@@ -23,9 +23,10 @@ type settings struct {
 	settle    time.Duration // from the last exchange to the reading of memory
 	warmUp    time.Duration
 	window    time.Duration
-	bulk      int64 // bytes, all streams together
-	setups    int   // TLS connections
-	tuned     bool  // the tuned variants take part
+	bulk      int64         // bytes, all streams together
+	setups    int           // TLS connections
+	callFor   time.Duration // calls
+	tuned     bool          // the tuned variants take part
 
 	memoryRounds int // where one or two are enough
 }
@@ -33,11 +34,11 @@ type settings struct {
 func parse(args []string) (settings, error) {
 	full := settings{
 		rounds: 5, memoryRounds: 2, tuned: true, idleConns: 4000, settle: 15 * time.Second,
-		warmUp: 2 * time.Second, window: 10 * time.Second, bulk: 512 << 20, setups: 1500,
+		warmUp: 2 * time.Second, window: 10 * time.Second, bulk: 512 << 20, setups: 1500, callFor: 10 * time.Second,
 	}
 	quick := settings{
 		quick: true, rounds: 2, memoryRounds: 1, idleConns: 2000, settle: 2 * time.Second,
-		warmUp: 500 * time.Millisecond, window: 2 * time.Second, bulk: 192 << 20, setups: 600,
+		warmUp: 500 * time.Millisecond, window: 2 * time.Second, bulk: 192 << 20, setups: 600, callFor: 800 * time.Millisecond,
 	}
 
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
@@ -47,7 +48,7 @@ func parse(args []string) (settings, error) {
 	}
 	isQuick := flags.Bool("quick", false, "under three minutes: fewer rounds and scenarios, shorter windows, no tuned variants")
 	only := flags.String("only", "", "scenarios, by comma: "+strings.Join(names(), ", "))
-	chosen := flags.String("peers", "", "peers, by comma: nginx, nginx-4k, nginx-64k, haproxy, haproxy-4k, haproxy-64k, mqedge")
+	chosen := flags.String("peers", "", "peers, by comma: nginx, nginx-4k, nginx-64k, nginx-grpc, haproxy, haproxy-4k, haproxy-64k, haproxy-grpc, mqedge")
 	rounds := flags.Int("rounds", 0, "rounds of each scenario; 0 is 5, or 2 with --quick")
 	out := flags.String("out", "", "folder for bench.json and bench.svg")
 	binary := flags.String("mqedge", "", "mqedge binary; built from ./cmd/mqedge when empty")
@@ -66,6 +67,7 @@ func parse(args []string) (settings, error) {
 		s.rounds = *rounds
 	}
 	s.only, s.peers, s.out, s.mqedge = list(*only), list(*chosen), *out, *binary
+	s.tuned = s.tuned || len(s.peers) > 0 // whoever names one wants it
 	for _, name := range s.only {
 		if !slices.Contains(names(), name) {
 			return settings{}, fmt.Errorf("no scenario %q; there are %s", name, strings.Join(names(), ", "))

@@ -27,6 +27,9 @@ func TestQuickIsSmallerThanFullAndRoundsCanBeGivenForBoth(t *testing.T) {
 	if full.idleConns != 4000 || quick.idleConns != 2000 || quick.rounds >= full.rounds || quick.window >= full.window {
 		t.Errorf("full %+v, quick %+v", full, quick)
 	}
+	if s, err := parse([]string{"--quick", "--peers", "haproxy-grpc"}); err != nil || !s.tuned || quick.tuned {
+		t.Errorf("tuned variants with quick: %v, named: %v (%v)", quick.tuned, s.tuned, err)
+	}
 	if s, err := parse([]string{"--quick", "--rounds", "7"}); err != nil || s.rounds != 7 {
 		t.Errorf("%d rounds (%v), want 7", s.rounds, err)
 	}
@@ -63,7 +66,12 @@ func TestMemoryIsMeasuredInFewerRoundsButNeverMoreThanAskedFor(t *testing.T) {
 
 func TestASinkChildGivesItsAddressesThenItsFigures(t *testing.T) {
 	var out bytes.Buffer
-	if err := serveSink([]string{"127.0.0.1:0", "127.0.0.2:0"}, strings.NewReader(`"stats"`), &out); err != nil {
+	s, err := sink.Listen("127.0.0.1:0", "127.0.0.2:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := serve(s.Addrs(), s.Stats, strings.NewReader(`"stats"`), &out); err != nil {
 		t.Fatal(err)
 	}
 	replies := json.NewDecoder(&out)

@@ -10,27 +10,34 @@ import (
 
 // Request asks a generator in another process for one thing: the field that is set.
 type Request struct {
-	Connect *Options      `json:"connect,omitempty"`
-	Run     *RunOptions   `json:"run,omitempty"`
-	Bulk    *BulkOptions  `json:"bulk,omitempty"`
-	Setup   *SetupOptions `json:"setup,omitempty"`
-	Soak    *SoakOptions  `json:"soak,omitempty"`
-	Ping    bool          `json:"ping,omitempty"`
+	Connect *Options       `json:"connect,omitempty"`
+	Run     *RunOptions    `json:"run,omitempty"`
+	Bulk    *BulkOptions   `json:"bulk,omitempty"`
+	Setup   *SetupOptions  `json:"setup,omitempty"`
+	Soak    *SoakOptions   `json:"soak,omitempty"`
+	Dial    *CallerOptions `json:"dial,omitempty"`
+	Calls   *CallOptions   `json:"calls,omitempty"`
+	Ping    bool           `json:"ping,omitempty"`
+	Again   bool           `json:"again,omitempty"`
 }
 
 // Reply answers it in the same order.
 type Reply struct {
-	Outcome *Outcome     `json:"outcome,omitempty"` // to Connect, Bulk and Ping
+	Outcome *Outcome     `json:"outcome,omitempty"` // to Connect, Bulk, Ping, Dial and Again
 	Result  *RunResult   `json:"result,omitempty"`  // to Run
 	Setup   *SetupResult `json:"setup,omitempty"`
 	Soak    *SoakResult  `json:"soak,omitempty"`
+	Calls   *CallResult  `json:"calls,omitempty"`
 	Error   string       `json:"error,omitempty"`
 }
 
 // Serve answers requests, as JSON, until in ends; then it closes the connections and returns.
 func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
-	state := state{clients: new(Clients)}
-	defer func() { state.clients.Close() }()
+	state := state{clients: new(Clients), callers: new(Callers)}
+	defer func() {
+		state.clients.Close()
+		state.callers.Close()
+	}()
 	requests, replies := json.NewDecoder(in), json.NewEncoder(out)
 	for {
 		var request Request
@@ -54,6 +61,7 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 // state is what a request leaves for the next.
 type state struct {
 	clients *Clients
+	callers *Callers
 	setups  Setups
 }
 
@@ -79,6 +87,20 @@ func (s *state) answer(ctx context.Context, r Request) (Reply, error) {
 	case r.Soak != nil:
 		result, err := Soak(ctx, *r.Soak)
 		return Reply{Soak: &result}, err
+	case r.Dial != nil:
+		dialed, outcome, err := Dial(ctx, *r.Dial)
+		if err != nil {
+			return Reply{}, err
+		}
+		s.callers.Close()
+		s.callers = dialed
+		return Reply{Outcome: &outcome}, nil
+	case r.Calls != nil:
+		result, err := s.callers.Run(*r.Calls)
+		return Reply{Calls: &result}, err
+	case r.Again:
+		outcome := s.callers.Again()
+		return Reply{Outcome: &outcome}, nil
 	case r.Ping:
 		outcome := s.clients.Ping()
 		return Reply{Outcome: &outcome}, nil

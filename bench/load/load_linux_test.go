@@ -4,12 +4,14 @@ import (
 	"encoding/json"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/mqedge/mqedge/bench/load"
+	"github.com/mqedge/mqedge/bench/provider"
 	"github.com/mqedge/mqedge/bench/sink"
 )
 
@@ -108,6 +110,23 @@ func TestAGeneratorIsDrivenByRequestsAndEndsWithThem(t *testing.T) {
 	}
 	if r := ask(load.Request{Connect: &load.Options{Addr: s.Addrs()[0], Conns: 5}}); r.Outcome == nil || r.Outcome.OK != 5 {
 		t.Errorf("connect: %+v", r)
+	}
+	p, err := provider.Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if r := ask(load.Request{Calls: &atRate}); !strings.Contains(r.Error, "no connection") {
+		t.Errorf("calls before dial: %+v", r)
+	}
+	if r := ask(load.Request{Dial: &load.CallerOptions{Addr: p.Addrs()[0], Conns: 2, Streams: 2, ClientIDs: 3}}); r.Outcome == nil || r.Outcome.OK != 2 {
+		t.Errorf("dial: %+v", r)
+	}
+	if r := ask(load.Request{Again: true}); r.Outcome == nil || r.Outcome.OK != 2 {
+		t.Errorf("again: %+v", r)
+	}
+	if r := ask(load.Request{Calls: &atRate}); r.Calls == nil || r.Calls.Answered != r.Calls.Due || r.Calls.Due == 0 {
+		t.Errorf("calls: %+v", r)
 	}
 	if r := ask(load.Request{Ping: true}); r.Outcome == nil || r.Outcome.OK != 5 {
 		t.Errorf("ping: %+v", r)

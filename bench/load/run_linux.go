@@ -67,7 +67,7 @@ func (cs *Clients) Run(opts RunOptions) (RunResult, error) {
 		late   stats.Histogram
 	)
 	cs.send(opts, current, &result, &late)
-	awaitAll(current, result.Sent, opts.Grace)
+	awaitAll(func() bool { return current.received.Load() >= result.Sent }, opts.Grace)
 
 	result.Received = current.received.Load()
 	result.Failed = cs.broken.byError()
@@ -142,11 +142,12 @@ func (cs *Clients) lose(c *client, err error) {
 	}
 }
 
-func awaitAll(current *run, sent int64, grace time.Duration) {
+// awaitAll waits until all are back, or for that long.
+func awaitAll(back func() bool, grace time.Duration) {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	deadline := time.After(grace)
-	for current.received.Load() < sent {
+	for !back() {
 		select {
 		case <-tick.C:
 		case <-deadline:

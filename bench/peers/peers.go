@@ -19,9 +19,9 @@ var templates embed.FS
 type Peer struct {
 	Name   string
 	Family string // the name of the peer that this is a variant of
-	// Buffers is the size of those of a tuned variant, such as "4k"; "" is the peer as it comes. With large ones HAProxy
-	// may also splice plain TCP, as it would be set up for bulk.
-	Buffers string
+	// Tuned says what for; "" is the peer as it comes. "4k" and "64k" are the sizes of buffers; with large ones HAProxy may
+	// also splice plain TCP, as it would be set up for bulk. "grpc" is for calls.
+	Tuned string
 
 	binary     string
 	template   string
@@ -45,7 +45,7 @@ func All(mqedge string) []Peer {
 		version:   []string{"-vv"},
 		remedy:    "apt-get install haproxy",
 	}
-	all := []Peer{nginx, nginx.tuned(4), nginx.tuned(64), haproxy, haproxy.tuned(4), haproxy.tuned(64)}
+	all := []Peer{nginx, nginx.buffers(4), nginx.buffers(64), nginx.tuned("grpc"), haproxy, haproxy.buffers(4), haproxy.buffers(64), haproxy.tuned("grpc")}
 	if mqedge != "" {
 		all = append(all, Mqedge(mqedge))
 	}
@@ -62,11 +62,15 @@ func Mqedge(binary string) Peer {
 	}
 }
 
-func (p Peer) tuned(kib int) Peer {
-	p.Buffers = fmt.Sprintf("%dk", kib)
-	p.Name += "-" + p.Buffers
-	p.bufferSize = kib << 10
+func (p Peer) tuned(what string) Peer {
+	p.Tuned = what
+	p.Name += "-" + what
 	return p
+}
+
+func (p Peer) buffers(kib int) Peer {
+	p.bufferSize = kib << 10
+	return p.tuned(fmt.Sprintf("%dk", kib))
 }
 
 // Version is the first line the program says of itself, and which TLS library it runs with. The error says how to install what is missing.
@@ -110,6 +114,7 @@ type Options struct {
 	Dir       string   // for its files; must exist
 	Endpoints []string // host:port
 	Cert, Key string   // PEM files; Cert holds the key as well, as HAProxy wants it; "" is plain TCP
+	Calls     bool     // gRPC, plain, to hook servers; else connections
 }
 
 // settings is what the templates see.
@@ -117,17 +122,22 @@ type settings struct {
 	Options
 	Addr, AdminAddr string
 	BufferSize      int
+	Tuned           bool   // for calls
 	Module          string // of nginx, when stream is not built in
 }
 
 func (p Peer) writeConfig(ctx context.Context, s settings) (path string, err error) {
-	if p.template == "nginx.conf" {
+	if p.template == "nginx.conf" && !s.Calls {
 		if s.Module, err = streamModule(ctx, p.path()); err != nil {
 			return "", err
 		}
 	}
-	s.BufferSize = p.bufferSize
-	t, err := template.ParseFS(templates, "templates/"+p.template)
+	s.BufferSize, s.Tuned = p.bufferSize, p.Tuned != ""
+	folder := "templates/"
+	if s.Calls {
+		folder += "grpc/"
+	}
+	t, err := template.ParseFS(templates, folder+p.template)
 	if err != nil {
 		return "", err
 	}

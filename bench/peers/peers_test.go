@@ -16,7 +16,9 @@ import (
 	"go.uber.org/goleak"
 	"gopkg.in/yaml.v3"
 
+	"github.com/mqedge/mqedge/bench/load"
 	"github.com/mqedge/mqedge/bench/mqtt"
+	"github.com/mqedge/mqedge/bench/provider"
 	"github.com/mqedge/mqedge/bench/sink"
 )
 
@@ -62,6 +64,74 @@ func TestEveryPeerInstalledHereRelaysWithAHeaderAndStops(t *testing.T) {
 				t.Error("it still listens after Stop")
 			}
 		})
+	}
+}
+
+func TestEveryPeerInstalledHereRelaysCallsToAllHookServers(t *testing.T) {
+	for _, p := range All("") {
+		if p.Tuned != "" && p.Tuned != "grpc" {
+			continue
+		}
+		if _, err := p.Version(t.Context()); err != nil {
+			t.Logf("not tried: %v", err)
+			continue
+		}
+		t.Run(p.Name, func(t *testing.T) {
+			providers, err := provider.Listen("127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer providers.Close()
+			dir := t.TempDir()
+			proxy, err := p.Start(t.Context(), Options{Dir: dir, Endpoints: providers.Addrs(), Calls: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer proxy.Stop()
+			callers, outcome, err := load.Dial(t.Context(), load.CallerOptions{Addr: proxy.Addr, Conns: 2, Streams: 4, ClientIDs: 20})
+			if err != nil || outcome.OK != 2 {
+				t.Fatalf("%+v, %v", outcome, err)
+			}
+			defer callers.Close()
+			r, err := callers.Run(load.CallOptions{For: 100 * time.Millisecond, Grace: 10 * time.Second})
+			if err != nil || r.Answered != r.Due || len(r.Failed) != 0 {
+				t.Errorf("%+v, %v; want all answered", r, err)
+			}
+			if s := providers.Stats(); s.Malformed != 0 || s.Cancelled != 0 || slices.Min(s.Calls) == 0 {
+				t.Errorf("the hook servers saw %+v", s)
+			}
+		})
+	}
+}
+
+func TestTheConfigurationOfMqedgeForCallsIsHookAware(t *testing.T) {
+	mqedge := named(t, "mqedge")
+	path, err := mqedge.writeConfig(t.Context(), settings{
+		Options: Options{Dir: t.TempDir(), Endpoints: []string{"127.0.0.2:1", "127.0.0.3:1"}, Calls: true}, Addr: "127.0.0.1:5", AdminAddr: "127.0.0.1:6",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Listeners map[string]struct{ Bind, Protocol, Upstream string }
+		Upstreams map[string]struct {
+			Balance   string
+			HashKey   string `yaml:"hash_key"`
+			ExHook    any    `yaml:"exhook"`
+			Endpoints []struct{ Address string }
+		}
+	}
+	if err := yaml.Unmarshal(raw, &got); err != nil {
+		t.Fatalf("%v in:\n%s", err, raw)
+	}
+	l, u := got.Listeners["bench"], got.Upstreams["hooks"]
+	if l.Bind != "127.0.0.1:5" || l.Protocol != "grpc" || l.Upstream != "hooks" || u.Balance != "hash" || u.HashKey != "client_id" ||
+		u.ExHook == nil || len(u.Endpoints) != 2 || u.Endpoints[1].Address != "127.0.0.3:1" {
+		t.Errorf("%+v from:\n%s", got, raw)
 	}
 }
 

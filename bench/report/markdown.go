@@ -33,13 +33,16 @@ func (r Report) Markdown(w io.Writer) error {
 
 func (s Scenario) markdown(b *strings.Builder) {
 	fmt.Fprintf(b, "\n### %s: %s\n\n", s.Name, s.Title)
-	references, latency := s.references(), s.latency()
+	references, latency, rate := s.references(), s.has(Measurement.p50), s.has(Measurement.rate)
 	head := []string{"proxy", "min", "median " + s.Unit, "max"}
 	for _, ref := range references {
 		head = append(head, "/ "+ref.name)
 	}
 	if latency {
 		head = append(head, "p50 µs", "p99 µs")
+	}
+	if rate {
+		head = append(head, "calls/s")
 	}
 	head = append(head, "rounds")
 	line(b, head)
@@ -57,7 +60,10 @@ func (s Scenario) markdown(b *strings.Builder) {
 			cells = append(cells, number(stats.Ratio(row.values(), ref.best), "%.2f"))
 		}
 		if latency {
-			cells = append(cells, row.latency(Measurement.p50), row.latency(Measurement.p99))
+			cells = append(cells, row.median(Measurement.p50), row.median(Measurement.p99))
+		}
+		if rate {
+			cells = append(cells, row.median(Measurement.rate))
 		}
 		line(b, append(cells, row.rounds(sum.N)))
 	}
@@ -96,10 +102,10 @@ func (s Scenario) references() (all []reference) {
 	return all
 }
 
-// latency reports whether it was measured.
-func (s Scenario) latency() bool {
+// has reports whether a figure was measured.
+func (s Scenario) has(figure func(Measurement) float64) bool {
 	return slices.ContainsFunc(s.Rows, func(r Row) bool {
-		return slices.ContainsFunc(r.Rounds, func(m Measurement) bool { return m.P50 > 0 })
+		return slices.ContainsFunc(r.Rounds, func(m Measurement) bool { return figure(m) > 0 })
 	})
 }
 
@@ -125,7 +131,7 @@ func (r Row) rounds(valid int) string {
 	return text
 }
 
-func (r Row) latency(figure func(Measurement) float64) string {
+func (r Row) median(figure func(Measurement) float64) string {
 	median := stats.Median(r.each(figure))
 	if median == 0 {
 		return "–"

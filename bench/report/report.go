@@ -58,7 +58,8 @@ type Measurement struct {
 	Connections int      `json:"connections"`
 
 	Messages int64   `json:"messages,omitempty"` // that came through, both ways
-	P50      float64 `json:"p50_us,omitempty"`   // of a message there and back, from the time it was due; or of setting up a connection
+	Rate     float64 `json:"rate,omitempty"`     // of messages or calls a second, where it was not given
+	P50      float64 `json:"p50_us,omitempty"`   // of a message there and back, or a call, from the time it was due; or of setting up a connection
 	P99      float64 `json:"p99_us,omitempty"`
 	LateP99  float64 `json:"late_p99_us,omitempty"` // the generator's own share of it
 
@@ -72,8 +73,9 @@ func (m *Measurement) Remark(format string, args ...any) {
 	m.Remarks = append(m.Remarks, fmt.Sprintf(format, args...))
 }
 
-func (m Measurement) p50() float64 { return m.P50 }
-func (m Measurement) p99() float64 { return m.P99 }
+func (m Measurement) p50() float64  { return m.P50 }
+func (m Measurement) p99() float64  { return m.P99 }
+func (m Measurement) rate() float64 { return m.Rate }
 
 // values are the figures of all rounds, NaN where a round failed.
 func (r Row) values() []float64 {

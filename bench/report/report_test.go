@@ -34,6 +34,8 @@ func example() report.Report {
 			{Peer: "nginx-64k", Family: "nginx", Rounds: []report.Measurement{{Value: 0.5}, {Value: 2}}},
 			{Peer: "haproxy", Family: "haproxy", Rounds: []report.Measurement{{Value: 4}, {Value: 0.8}}},
 			{Peer: "mqedge", Family: "mqedge", Rounds: []report.Measurement{{Value: 0.5}, {Value: 0.5}}},
+		}}, {Name: "calls", Title: "CPU per call", Unit: "µs", Rows: []report.Row{
+			{Peer: "nginx", Family: "nginx", Rounds: []report.Measurement{{Value: 8, P50: 10, P99: 20, Rate: 40_000}, {Value: 8, P50: 10, P99: 20, Rate: 50_000}}},
 		}}},
 	}
 }
@@ -52,6 +54,8 @@ func TestATableShowsSpreadRatiosAndEveryDoubt(t *testing.T) {
 		"| proxy | min | median s/GiB | max | / nginx | / haproxy | / best | rounds |\n",
 		"| mqedge | 0.50 | **0.50** | 0.50 | 0.75 | 0.38 | 0.81 | 2 |",
 		"At most, in any round: of one core the generator used 90 %",
+		"| / nginx | p50 µs | p99 µs | calls/s | rounds |\n",
+		"| nginx | 8.00 | **8.00** | 8.00 | 1.00 | 10 | 20 | 45000 | 2 |",
 		"a CPU, 2 cores, 1.5 GiB, Linux 6.1, go1.26, governor performance\n",
 		"- mqedge, round 2, marked: lost 3 of 1000 messages",
 		"- haproxy, round 3, failed: it ended at once",

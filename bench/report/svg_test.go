@@ -34,8 +34,8 @@ func TestThePictureIsWellFormedAndHasABarAWhiskerAndAFigureForEachPeer(t *testin
 			said[string(token)]++
 		}
 	}
-	if elements["rect"] != 7 || elements["path"] != 7 {
-		t.Errorf("%d bars and %d whiskers, want 7", elements["rect"], elements["path"])
+	if elements["rect"] != 8 || elements["path"] != 8 {
+		t.Errorf("%d bars and %d whiskers, want 8", elements["rect"], elements["path"])
 	}
 	for text, want := range map[string]int{
 		"msg": 1, "CPU <&> message, µs": 1, "mqedge": 2, "20.0": 1, "10.0": 1, "0.500": 1, "no figure": 1, "nginx: nginx/1.22.1": 1, "nothing came of it": 0,

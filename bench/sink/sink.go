@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"sync"
 	"sync/atomic"
 
 	"github.com/pires/go-proxyproto"
 
 	"github.com/mqedge/mqedge/bench/bulk"
+	"github.com/mqedge/mqedge/bench/endpoints"
 	"github.com/mqedge/mqedge/bench/mqtt"
 )
 
@@ -26,96 +26,29 @@ type Stats struct {
 
 // Sink is a set of listening endpoints.
 type Sink struct {
-	listeners []net.Listener
-	wg        sync.WaitGroup
-
-	mu     sync.Mutex
-	conns  map[net.Conn]struct{}
-	closed bool
+	*endpoints.Set
 
 	connections, withoutHeader, publishes, malformed atomic.Int64
 }
 
 // Listen opens the addresses and serves them until Close.
-func Listen(addrs ...string) (*Sink, error) {
-	s := &Sink{conns: make(map[net.Conn]struct{})}
-	for _, addr := range addrs {
-		l, err := net.Listen("tcp", addr)
-		if err != nil {
-			s.Close()
-			return nil, fmt.Errorf("sink: %w", err)
-		}
-		s.listeners = append(s.listeners, l)
-		s.wg.Go(func() { s.accept(l) })
+func Listen(addrs ...string) (s *Sink, err error) {
+	s = new(Sink)
+	if s.Set, err = endpoints.Listen(func(_ int, c net.Conn) { s.serve(c) }, addrs...); err != nil {
+		return nil, fmt.Errorf("sink: %w", err)
 	}
 	return s, nil
 }
 
-// Addrs are the addresses in the order of Listen, with the ports they got.
-func (s *Sink) Addrs() []string {
-	var addrs []string
-	for _, l := range s.listeners {
-		addrs = append(addrs, l.Addr().String())
-	}
-	return addrs
-}
-
 // Stats may be called at any time.
 func (s *Sink) Stats() Stats {
-	s.mu.Lock()
-	open := len(s.conns)
-	s.mu.Unlock()
 	return Stats{
-		Open:          open,
+		Open:          s.Open(),
 		Connections:   s.connections.Load(),
 		WithoutHeader: s.withoutHeader.Load(),
 		Publishes:     s.publishes.Load(),
 		Malformed:     s.malformed.Load(),
 	}
-}
-
-// Close ends all connections and returns when nothing runs any more.
-func (s *Sink) Close() {
-	s.mu.Lock()
-	s.closed = true
-	for _, l := range s.listeners {
-		_ = l.Close()
-	}
-	for c := range s.conns {
-		_ = c.Close()
-	}
-	s.mu.Unlock()
-	s.wg.Wait()
-}
-
-func (s *Sink) accept(l net.Listener) {
-	for {
-		c, err := l.Accept()
-		if err != nil {
-			return
-		}
-		if !s.admit(c) {
-			_ = c.Close()
-			return
-		}
-		s.wg.Go(func() {
-			s.serve(c)
-			_ = c.Close()
-			s.mu.Lock()
-			delete(s.conns, c)
-			s.mu.Unlock()
-		})
-	}
-}
-
-func (s *Sink) admit(c net.Conn) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return false
-	}
-	s.conns[c] = struct{}{}
-	return true
 }
 
 func (s *Sink) serve(c net.Conn) {
