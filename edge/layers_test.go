@@ -15,11 +15,11 @@ const module = "github.com/mqedge/mqedge/"
 // allowed is who may import whom. Code further down knows nothing of code
 // further up, and only edge, the command and the demo see the file format.
 var allowed = map[string][]string{
-	"cmd/mqedge":         {"admin", "configs", "configs/nginx", "demo", "edge"},
+	"cmd/mqedge":         {"admin", "configs", "configs/nginx", "demo", "edge", "edge/doctor"},
 	"demo":               {"admin", "certs", "certs/ca", "configs", "demo/broker", "demo/hooks", "edge"},
 	"demo/broker":        {},
 	"demo/hooks":         {},
-	"edge":               {"admin", "balancer", "balancer/probe", "certs", "configs", "exhook", "exhook/carrier", "exhook/hook", "proxy", "proxy/accesslog", "proxy/admit", "proxy/ports", "proxy/relay"},
+	"edge":               {"admin", "balancer", "balancer/probe", "certs", "configs", "discovery", "discovery/dns", "discovery/gossip", "edge/cgroup", "exhook", "exhook/carrier", "exhook/hook", "proxy", "proxy/accesslog", "proxy/admit", "proxy/ports", "proxy/relay"},
 	"admin":              {},
 	"exhook":             {"balancer", "exhook/grpcrelay", "exhook/hook"},
 	"exhook/carrier":     {"exhook", "exhook/grpcrelay", "proxy/relay"},
@@ -39,6 +39,9 @@ var allowed = map[string][]string{
 	"certs/ca":           {},
 	"configs":            {},
 	"configs/nginx":      {"configs"},
+	"discovery":          {"balancer"},
+	"discovery/dns":      {"balancer", "discovery"},
+	"discovery/gossip":   {"balancer", "discovery"},
 	"e2e":                {}, // tests only
 	"docs":               {}, // tests only
 }
