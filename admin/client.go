@@ -37,6 +37,7 @@ type Status struct {
 	Reason       string        `json:"reason"` // why not ready
 	Listeners    []Listener    `json:"listeners"`
 	Upstreams    []Upstream    `json:"upstreams"`
+	Members      []Member      `json:"members"`
 	Certificates []Certificate `json:"certificates"`
 	Time         time.Time     `json:"time"` // of asking
 }
@@ -58,6 +59,7 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 		"/api/v1/version":      &s.Version,
 		"/api/v1/listeners":    &s.Listeners,
 		"/api/v1/upstreams":    &s.Upstreams,
+		"/api/v1/members":      &s.Members,
 		"/api/v1/certificates": &s.Certificates,
 	} {
 		if err := c.call(ctx, http.MethodGet, path, into); err != nil {

@@ -58,7 +58,7 @@ func (s *Server) handler(loopback bool) http.Handler {
 
 	list("/api/v1/listeners", func() any { return orEmpty(src.Listeners()) })
 	list("/api/v1/upstreams", func() any { return orEmpty(src.Upstreams()) })
-	list("/api/v1/members", func() any { return []struct{}{} })
+	list("/api/v1/members", func() any { return orEmpty(src.Members()) })
 	list("/api/v1/certificates", func() any { return orEmpty(src.Certificates()) })
 	list("/api/v1/version", func() any { return s.o.Version })
 	route("/api/v1/config", methods{http.MethodGet: s.config})

@@ -16,6 +16,7 @@ import (
 type Source interface {
 	Listeners() []Listener
 	Upstreams() []Upstream
+	Members() []Member
 	Certificates() []Certificate
 	// Connections says how many match, and gives up to the filter's limit of them, as they are at that moment.
 	Connections(ConnectionFilter) (total int, some iter.Seq[Connection])

@@ -45,6 +45,7 @@ func (p *process) Upstreams() []Upstream {
 }
 
 func (p *process) Certificates() []Certificate { return nil }
+func (p *process) Members() []Member           { return nil }
 
 func (p *process) Connections(f ConnectionFilter) (int, iter.Seq[Connection]) {
 	p.mu.Lock()

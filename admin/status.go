@@ -25,6 +25,7 @@ func Render(w io.Writer, s Status, width int) error {
 	for _, u := range s.Upstreams {
 		p.upstream(u)
 	}
+	p.members(s.Members, s.Time)
 	p.certificates(s.Certificates, s.Time)
 	_, err := io.WriteString(w, p.text.String())
 	return err

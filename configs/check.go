@@ -16,10 +16,13 @@ type checker struct {
 }
 
 func (c *checker) run() {
+	c.turnOff()
 	c.drain()
 	c.admin()
 	c.binds()
 	c.references()
+	c.purpose()
+	c.gossip()
 	for _, name := range sorted(c.cfg.Listeners) {
 		c.listener(c.cfg.Listeners[name], namePath("listeners", name))
 	}
@@ -29,6 +32,7 @@ func (c *checker) run() {
 		c.hash(name, at)
 		c.calls(name, at)
 		c.active(name, at)
+		c.discovery(c.cfg.Upstreams[name], at)
 	}
 }
 

@@ -28,6 +28,9 @@ func (c *checker) binds() {
 		}
 	}
 	add("admin.bind", c.cfg.Admin.Bind)
+	if c.cfg.Gossip != nil {
+		add("gossip.bind", c.cfg.Gossip.Bind)
+	}
 	slices.SortStableFunc(all, func(a, b listen) int {
 		at, _ := c.place(a.path)
 		bt, _ := c.place(b.path)

@@ -20,8 +20,9 @@ type Config struct {
 	AccessLog AccessLog            `yaml:"access_log"`
 	Admin     Admin                `yaml:"admin"`
 	Drain     Drain                `yaml:"drain"`
-	Listeners map[string]*Listener `yaml:"listeners" required:"name at least one listener, with bind and upstream"`
+	Listeners map[string]*Listener `yaml:"listeners"`
 	Upstreams map[string]*Upstream `yaml:"upstreams"`
+	Gossip    *Gossip              `yaml:"gossip"` // nil: none
 
 	// Dir is the folder of the file, which relative paths in it start from.
 	Dir string `yaml:"-"`
@@ -132,7 +133,9 @@ type Upstream struct {
 	SourceAddresses []string      `yaml:"source_addresses" kind:"source"` // empty: the kernel chooses
 	SlowStart       SlowStart     `yaml:"slow_start"`
 	Rebalance       Rebalance     `yaml:"rebalance"`
-	Endpoints       []Endpoint    `yaml:"endpoints" required:"write at least one, such as - {address: 127.0.0.1:1883}"`
+	Endpoints       []Endpoint    `yaml:"endpoints"`
+	Gossip          string        `yaml:"gossip" kind:"service"` // the service whose endpoints are used too; "": none
+	DNS             *DNS          `yaml:"dns"`                   // nil: none
 	Health          Health        `yaml:"health"`
 	ExHook          *ExHook       `yaml:"exhook"` // nil: the calls are those of any gRPC service
 }

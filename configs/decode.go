@@ -191,7 +191,7 @@ func (d *decoder) names(n *yaml.Node, v reflect.Value, p path) {
 		}
 		element := reflect.New(v.Type().Elem()).Elem()
 		d.value(e.value, element, "", at)
-		if !element.IsNil() {
+		if element.Kind() != reflect.Pointer || !element.IsNil() {
 			v.SetMapIndex(reflect.ValueOf(name), element)
 		}
 	}

@@ -73,6 +73,12 @@ func defaultOf(t reflect.Type) reflect.Value {
 		return reflect.ValueOf(DefaultUpstream())
 	case reflect.TypeFor[ExHook]():
 		return reflect.ValueOf(DefaultExHook())
+	case reflect.TypeFor[DNS]():
+		return reflect.ValueOf(DefaultDNS())
+	case reflect.TypeFor[Gossip]():
+		return reflect.ValueOf(DefaultGossip())
+	case reflect.TypeFor[Announcement]():
+		return reflect.ValueOf(DefaultAnnouncement())
 	case reflect.TypeFor[Endpoint]():
 		return reflect.ValueOf(DefaultEndpoint())
 	}

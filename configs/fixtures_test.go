@@ -93,6 +93,8 @@ func fixtures(t testing.TB, dir string) {
 	} {
 		write(t, filepath.Join(dir, "certs", name), data)
 	}
+	write(t, filepath.Join(dir, "gossip.keys"), []byte(secretLine(32)))
+	write(t, filepath.Join(dir, "short.keys"), []byte(secretLine(32)+secretLine(31)))
 }
 
 // secretLine is a line of a file of secrets for session tickets.

@@ -167,8 +167,8 @@ listeners:
 	}
 }
 
-func TestKeysOfLaterVersionsMayStandAtTheirDefaults(t *testing.T) {
-	_, problems := parseText(t.TempDir(), `
+func TestKeysOfDiscoveryMayStandAtTheirDefaults(t *testing.T) {
+	cfg, problems := parseText(t.TempDir(), `
 gossip:
   {name: "", bind: "0.0.0.0:7946", advertise: "", join: [], key_file: "", label: mqedge, allow: [], announce: [],
    docker: {socket: /var/run/docker.sock, host: ""}}
@@ -182,10 +182,29 @@ upstreams:
     endpoints: [{address: "10.0.0.1:1883"}]
 `)
 	if len(problems) > 0 {
-		t.Error(problems)
+		t.Fatal(problems)
 	}
-	if _, problems = parseText(t.TempDir(), minimal+`gossip: ""`); len(problems) > 0 {
-		t.Error(problems)
+	if cfg.Gossip != nil || cfg.Upstreams["emqx"].DNS != nil {
+		t.Error("sections that ask for nothing are on")
+	}
+}
+
+func TestAFileWithoutListenersIsThatOfAnAgent(t *testing.T) {
+	dir := t.TempDir()
+	fixtures(t, dir)
+	cfg, problems := parseText(dir, `gossip: {key_file: gossip.keys, announce: [{service: emqx, address: ":1883", tags: {zone: b}, check: {type: mqtt, password: secret}}]}`)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	a := cfg.Gossip.Announce[0]
+	if a.Tags["zone"] != "b" || a.Check.Interval != 5*time.Second || a.Weight != 1 {
+		t.Errorf("announced: %+v", a)
+	}
+	if strings.Contains(string(cfg.Public()), "secret") || !strings.Contains(string(cfg.YAML()), "secret") {
+		t.Errorf("the password in what others see:\n%s", cfg.Public())
+	}
+	if again, problems := parseText(dir, string(cfg.YAML())); len(problems) > 0 || string(again.YAML()) != string(cfg.YAML()) {
+		t.Errorf("parsed again: %v\n%s", problems, cfg.YAML())
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strconv"
 	"time"
 
@@ -35,6 +36,16 @@ func (c *Config) Public() []byte {
 			hidden.Health.Active.Password = "(hidden)"
 			public.Upstreams[name] = &hidden
 		}
+	}
+	if g := c.Gossip; g != nil && slices.ContainsFunc(g.Announce, func(a Announcement) bool { return a.Check.Password != "" }) {
+		hidden := *g
+		hidden.Announce = slices.Clone(g.Announce)
+		for i := range hidden.Announce {
+			if hidden.Announce[i].Check.Password != "" {
+				hidden.Announce[i].Check.Password = "(hidden)"
+			}
+		}
+		public.Gossip = &hidden
 	}
 	return public.YAML()
 }

@@ -49,6 +49,18 @@ func TestTheCommentedKeysOfTheReferenceFileAreTheDefaultsToo(t *testing.T) {
 	if got := cfg.Upstreams["hooks"].ExHook; !reflect.DeepEqual(got, &exhook) || len(exhook.Hooks) != 1 {
 		t.Errorf("exhook is %+v", got)
 	}
+	dns := DefaultDNS()
+	dns.Name, dns.Port = "emqx.example.com", 1883
+	if got := cfg.Upstreams["emqx"].DNS; !reflect.DeepEqual(got, &dns) {
+		t.Errorf("dns is %+v", got)
+	}
+	gossip, announcement := DefaultGossip(), DefaultAnnouncement()
+	announcement.Service, announcement.Address, announcement.Tags = "emqx", ":1883", map[string]string{}
+	gossip.KeyFile, gossip.Announce = filepath.Join(dir, "gossip.keys"), []Announcement{announcement}
+	gossip.Join, gossip.Allow = cfg.Gossip.Join, cfg.Gossip.Allow // empty, or nil
+	if got := cfg.Gossip; !reflect.DeepEqual(got, &gossip) || len(gossip.Join)+len(gossip.Allow) > 0 {
+		t.Errorf("gossip is %+v", got)
+	}
 	if got := cfg.Upstreams["emqx"].TLS; !reflect.DeepEqual(got, &UpstreamTLS{}) {
 		t.Errorf("tls is %+v", got)
 	}

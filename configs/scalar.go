@@ -85,6 +85,18 @@ func (d *decoder) text(text string, tag reflect.StructTag, p path) (string, erro
 		return text, checkHook(text, slices.Concat(DecidingHooks(), NotificationHooks()))
 	case "notification":
 		return text, checkHook(text, NotificationHooks())
+	case "bind_ip":
+		return text, checkBindIP(text)
+	case "advertise":
+		return text, checkAdvertise(text)
+	case "announced":
+		return text, checkAnnounced(text)
+	case "resolver":
+		return text, checkResolver(text)
+	case "service":
+		return text, checkPrintable(text, 128)
+	case "member":
+		return text, checkMember(text)
 	case "metadata":
 		return text, checkMetadata(text)
 	case "alpn":

@@ -74,7 +74,11 @@ func (b schemaBuilder) shape(v reflect.Value, tag reflect.StructTag, p path) obj
 	case t.Kind() == reflect.Slice:
 		return b.listShape(t.Elem(), tag, p, required)
 	case t.Kind() == reflect.Map:
-		s := object{"type": "object", "additionalProperties": b.of(defaultOf(t.Elem().Elem()), "", p.name("*"))}
+		item := t.Elem()
+		if item.Kind() == reflect.Pointer {
+			item = item.Elem()
+		}
+		s := object{"type": "object", "additionalProperties": b.of(defaultOf(item), "", p.name("*"))}
 		if required {
 			s["minProperties"] = 1
 		}

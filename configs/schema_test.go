@@ -36,8 +36,6 @@ upstreams: {u: {endpoints: [{address: "x:1", backup: "${BACKUP}"}]}}`),
 
 func TestTheSchemaRefusesWhatItCanSeeIsWrong(t *testing.T) {
 	for name, text := range map[string]string{
-		"no listeners":     `upstreams: {}`,
-		"empty listeners":  `listeners: {}`,
 		"unknown key":      minimal + `logs: {}`,
 		"unknown word":     minimal + `log: {level: loud}`,
 		"text for section": minimal + `log: info`,

@@ -19,19 +19,6 @@ type later struct {
 
 func laterKeys() []later {
 	return []later{
-		{"upstreams.*.gossip", `""`},
-		{"upstreams.*.dns.name", `""`},
-		{"upstreams.*.dns.port", "*"},
-		{"upstreams.*.dns.type", "*"},
-		{"upstreams.*.dns.interval", "*"},
-		{"gossip.name", `""`},
-		{"gossip.bind", "0.0.0.0:7946"},
-		{"gossip.advertise", `""`},
-		{"gossip.join", "[]"},
-		{"gossip.key_file", `""`},
-		{"gossip.label", "mqedge"},
-		{"gossip.allow", "[]"},
-		{"gossip.announce", "[]"},
 		{"gossip.docker.socket", "/var/run/docker.sock"},
 		{"gossip.docker.host", `""`},
 	}
@@ -55,7 +42,7 @@ func (d *decoder) later(n *yaml.Node, p path) (known bool) {
 		return false
 	}
 	if n.Kind != yaml.MappingNode {
-		if written(n) != `""` { // gossip: "" is how people turn a section off
+		if written(n) != `""` { // docker: "" is how people turn a section off
 			d.errorf(p.text, "%s: remove it", cannotYet)
 		}
 		return true

@@ -18,6 +18,7 @@ func exportedMetrics(t *testing.T) []string {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no metrics.go: %v", err)
 	}
+	files = append(files, "../edge/gossipmetrics.go")
 	var names []string
 	for _, file := range files {
 		names = append(names, metricsOf(t, file)...)

@@ -5,6 +5,8 @@ import (
 	"math"
 	"runtime/debug"
 	"runtime/metrics"
+
+	"github.com/mqedge/mqedge/edge/cgroup"
 )
 
 // budget is a limit on memory and what counts against it.
@@ -29,7 +31,7 @@ func mebibytes(n uint64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<
 // budgets reads all that limit this process.
 type budgets struct {
 	goLimit uint64 // GOMEMLIMIT; 0 for none
-	groups  []cgroup
+	groups  []cgroup.Memory
 	setGo   bool // whether the Go memory limit is ours to set
 	set     uint64
 }
@@ -40,7 +42,7 @@ type budgets struct {
 const ourShare = 90 // percent
 
 func newBudgets(setGo bool) *budgets {
-	b := &budgets{groups: cgroups("/"), setGo: setGo}
+	b := &budgets{groups: cgroup.Groups("/"), setGo: setGo}
 	if limit := debug.SetMemoryLimit(-1); limit > 0 && limit != math.MaxInt64 {
 		b.goLimit, b.setGo = uint64(limit), false
 	}
@@ -60,14 +62,13 @@ func (b *budgets) read() []budget {
 	}
 	least := uint64(math.MaxInt64)
 	for _, group := range b.groups {
-		g, ok := group.budget()
-		if !ok || g.limit == 0 {
+		limit, used, ok := group.Read()
+		if !ok || limit == 0 {
 			continue
 		}
 		// The kernel does not wait for a collection, so little is left to hope.
-		g.slack = min(slack, g.limit/20)
-		out = append(out, g)
-		least = min(least, g.limit)
+		out = append(out, budget{of: group.Limit, limit: limit, used: used, slack: min(slack, limit/20)})
+		least = min(least, limit)
 	}
 	if b.setGo && least != math.MaxInt64 && least != b.set {
 		b.set = least

@@ -27,6 +27,7 @@ type check struct {
 	log      *slog.Logger
 	prober   balancer.Prober
 	certs    atomic.Pointer[certs.ClientStore] // those of the generation in force; nil = plain TCP
+	heard    atomic.Pointer[heard]             // likewise; nil = gossip is not told
 	run      *task                             // nil until commit
 
 	mu         sync.Mutex
@@ -89,6 +90,7 @@ func (up *upstream) beginCheck(before *upstream) {
 		return
 	}
 	c.certs.Store(up.certs)
+	c.heard.Store(up.heard)
 	if c.run == nil {
 		c.run = start(func(ctx context.Context) { up.pool.Check(ctx, checkOptions(c.settings.Active, c)) })
 	}
@@ -103,6 +105,9 @@ func (c *check) stop() {
 // Probe implements [balancer.Prober] and notes what it tells about PROXY protocol.
 func (c *check) Probe(ctx context.Context, addr string) error {
 	err := c.prober.Probe(ctx, addr)
+	if err == nil {
+		c.heard.Load().works(addr)
+	}
 	mismatch, disagrees := errors.AsType[*probe.ProxyMismatch](err)
 	_, drains := errors.AsType[balancer.Draining](err)
 	if !disagrees && !drains && err != nil {

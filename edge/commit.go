@@ -20,11 +20,12 @@ const overlap = time.Second
 func (e *Edge) commit(g, old *generation) {
 	e.logHandler.use(e.logWriter, g.config.Log)
 	available := ports.Available()
+	e.beginGossip(g.gossip, old.gossip)
 	for name, up := range g.upstreams {
 		e.pools[name], e.sources[name] = up.pool, up.sources
 		up.sources.Configure(up.addresses, available)
 		up.pool.Configure(up.options)
-		up.pool.Update(up.endpoints)
+		e.beginFeed(name, g, old.upstreams[name])
 		up.beginCheck(old.upstreams[name])
 		e.beginRebalance(up, old.upstreams[name])
 		e.beginCalls(name, up, g.config.Upstreams[name])
@@ -78,6 +79,7 @@ func (e *Edge) retire(old, g *generation) {
 	for name, up := range old.upstreams {
 		up.watch.stop()
 		if g.upstreams[name] == nil {
+			up.feed.stop()
 			up.check.stop()
 			up.rebalance.stop()
 		}

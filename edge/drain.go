@@ -33,6 +33,9 @@ func (e *Edge) drain(stop context.Context) {
 		e.log.Warn("drain.deadline reached", "connections", active(all))
 	}
 	e.drainCalls(ctx, g)
+	if err := g.gossip.leave(stop); err != nil {
+		e.log.Warn("the farewell may not have been heard by other members", "error", err)
+	}
 }
 
 // waitForConnections reports whether all connections ended before ctx did.
@@ -93,10 +96,12 @@ func (e *Edge) shutDown() {
 	}
 	for _, up := range g.upstreams {
 		up.watch.stop()
+		up.feed.stop()
 		up.check.stop()
 		up.rebalance.stop()
 		up.calls.stop()
 	}
+	g.gossip.stop()
 	e.end()
 	if g.admin != nil {
 		g.admin.stop()

@@ -11,6 +11,7 @@ import (
 	"github.com/mqedge/mqedge/balancer"
 	"github.com/mqedge/mqedge/certs"
 	"github.com/mqedge/mqedge/configs"
+	"github.com/mqedge/mqedge/discovery/dns"
 	"github.com/mqedge/mqedge/proxy"
 	"github.com/mqedge/mqedge/proxy/accesslog"
 	"github.com/mqedge/mqedge/proxy/ports"
@@ -25,12 +26,16 @@ type generation struct {
 	departed  []*proxy.Listener  // no longer configured, but may have live connections
 	accessLog *accessLog
 	admin     *adminServer // nil when it is turned off
+	gossip    *member      // nil = not a member
 }
 
 type upstream struct {
 	pool      *balancer.Pool
 	options   balancer.Options    // put in force by commit
-	endpoints []balancer.Endpoint // likewise
+	endpoints []balancer.Endpoint // of the file, put in force by commit
+	dns       *dns.Source         // nil = none
+	feed      *feed               // of the pool, from all sources; nil until commit
+	heard     *heard              // nil = nothing from gossip
 	sources   *ports.Set          // of all generations; empty where the kernel chooses
 	addresses []netip.Addr        // of sources, put in force by commit
 	certs     *certs.ClientStore  // nil = plain TCP to the endpoints
@@ -114,6 +119,12 @@ func (e *Edge) prepare(c *configs.Config, old *generation) (_ *generation, err e
 			g.listeners[name].sockets = append(g.listeners[name].sockets, s)
 		}
 	}
+	if g.gossip, err = e.prepareGossip(c.Gossip, old.gossip); err != nil {
+		return nil, err
+	}
+	if g.gossip != nil && g.gossip.run == nil {
+		undo = append(undo, g.gossip.node.Close)
+	}
 	if g.admin, err = e.prepareAdmin(c.Admin, old.admin); err != nil {
 		return nil, err
 	}
@@ -162,7 +173,10 @@ func (e *Edge) prepareUpstream(name string, u *configs.Upstream) (*upstream, err
 		up.sources = ports.New()
 	}
 	var err error
-	if up.addresses, err = sources(name, u.SourceAddresses); err != nil {
+	if up.dns, err = e.prepareDNS(name, u.DNS); err != nil {
+		return nil, err
+	}
+	if up.addresses, err = sourceAddresses(name, u.SourceAddresses); err != nil {
 		return nil, err
 	}
 	if u.TLS == nil {

@@ -20,6 +20,8 @@ var allowed = map[string][]string{
 	"demo/broker":        {},
 	"demo/hooks":         {},
 	"edge":               {"admin", "balancer", "balancer/probe", "certs", "configs", "discovery", "discovery/dns", "discovery/gossip", "edge/cgroup", "exhook", "exhook/carrier", "exhook/hook", "proxy", "proxy/accesslog", "proxy/admit", "proxy/ports", "proxy/relay"},
+	"edge/cgroup":        {},
+	"edge/doctor":        {"balancer", "balancer/probe", "certs", "configs", "edge/cgroup"},
 	"admin":              {},
 	"exhook":             {"balancer", "exhook/grpcrelay", "exhook/hook"},
 	"exhook/carrier":     {"exhook", "exhook/grpcrelay", "proxy/relay"},

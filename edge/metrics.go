@@ -37,7 +37,7 @@ func (e *Edge) registerMetrics() {
 	e.registry = prometheus.NewRegistry()
 	e.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		e.proxyMetrics, balancer.NewCollector(e.poolsInUse), e.reloads, e.lastReload, e.stalls, lostLines, info, &collector{edge: e}, callCollector{e},
+		e.proxyMetrics, balancer.NewCollector(e.poolsInUse), e.reloads, e.lastReload, e.stalls, lostLines, info, &collector{edge: e}, callCollector{e}, gossipCollector{e},
 	)
 }
 

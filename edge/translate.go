@@ -117,8 +117,8 @@ func limit(r configs.Rate) admit.Limit {
 	return admit.Limit{PerSecond: r.PerSecond, Burst: r.Burst, Queue: r.Queue, Wait: r.Wait}
 }
 
-// sources returns the addresses, which are to be this host's.
-func sources(upstream string, texts []string) ([]netip.Addr, error) {
+// sourceAddresses returns the addresses, which are to be this host's.
+func sourceAddresses(upstream string, texts []string) ([]netip.Addr, error) {
 	var out []netip.Addr
 	for _, text := range texts {
 		addr, err := netip.ParseAddr(text)

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -27,14 +28,8 @@ Exit codes: 0 good (there may be warnings), 2 there are errors.`,
 			bad := problems.Err() != nil
 			switch {
 			case asJSON:
-				if problems == nil {
-					problems = configs.Problems{} // [], not null
-				}
-				enc := json.NewEncoder(out)
-				enc.SetEscapeHTML(false)
-				enc.SetIndent("", "  ")
-				if err := enc.Encode(problems); err != nil {
-					return &failure{code: exitFailed, err: err}
+				if err := printProblems(out, problems); err != nil {
+					return err
 				}
 			case show && !bad:
 				for _, p := range problems {
@@ -58,4 +53,22 @@ Exit codes: 0 good (there may be warnings), 2 there are errors.`,
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the problems as JSON")
 	cmd.Flags().BoolVar(&show, "print", false, "print the configuration with all defaults filled in")
 	return cmd
+}
+
+// printProblems prints them as JSON.
+func printProblems(out io.Writer, problems configs.Problems) error {
+	if problems == nil {
+		problems = configs.Problems{} // [], not null
+	}
+	return printJSON(out, problems)
+}
+
+func printJSON(out io.Writer, value any) error {
+	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(value); err != nil {
+		return &failure{code: exitFailed, err: err}
+	}
+	return nil
 }

@@ -66,8 +66,8 @@ cluster, with the client's real address passed on by the PROXY protocol.`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.AddCommand(
-		newRun(), newCheck(), newImport(), newDemo(),
-		newStatus(), newConnections(), newKick(), newHealth(), newDrain(), newEnable(),
+		newRun(), newCheck(), newImport(), newDoctor(), newKeygen(), newDemo(),
+		newStatus(), newMembers(), newConnections(), newKick(), newHealth(), newDrain(), newEnable(),
 		newSchema(), newVersion(), newCompletion(),
 	)
 	root.CompletionOptions.DisableDefaultCmd = true // newCompletion refuses a shell it does not know

@@ -1,12 +1,10 @@
-package edge
+package cgroup
 
 import (
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"reflect"
-	"runtime/debug"
 	"strings"
 	"testing"
 )
@@ -33,11 +31,17 @@ const (
 		"36 31 0:33 %[1]s /sys/fs/cgroup/devices rw,relatime - cgroup cgroup rw,devices\n"
 )
 
+// limited is what a group has; of is the file of the limit, below the root.
+type limited struct {
+	of          string
+	limit, used uint64
+}
+
 func TestTheLimitsOfAControlGroupAndOfThoseItIsInAreFound(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		files map[string]string
-		want  []budget // of without the root
+		want  []limited
 	}{
 		{"a service of systemd below a slice", map[string]string{
 			"proc/self/cgroup": "0::/system.slice/mqedge.service\n", "proc/self/mountinfo": mountV2,
@@ -47,14 +51,14 @@ func TestTheLimitsOfAControlGroupAndOfThoseItIsInAreFound(t *testing.T) {
 			"sys/fs/cgroup/system.slice/memory.max":                    "5000\n",
 			"sys/fs/cgroup/system.slice/memory.current":                "4000\n",
 			"sys/fs/cgroup/system.slice/memory.stat":                   "inactive_file 0\n",
-		}, []budget{
+		}, []limited{
 			{of: "/sys/fs/cgroup/system.slice/mqedge.service/memory.max", limit: 1000, used: 450},
 			{of: "/sys/fs/cgroup/system.slice/memory.max", limit: 5000, used: 4000},
 		}},
 		{"a container with a namespace of its own", map[string]string{
 			"proc/self/cgroup": "0::/\n", "proc/self/mountinfo": mountV2,
 			"sys/fs/cgroup/memory.max": "1000\n", "sys/fs/cgroup/memory.current": "700\n", "sys/fs/cgroup/memory.stat": "inactive_file 900\n",
-		}, []budget{{of: "/sys/fs/cgroup/memory.max", limit: 1000}}},
+		}, []limited{{of: "/sys/fs/cgroup/memory.max", limit: 1000}}},
 		{"no limit", map[string]string{
 			"proc/self/cgroup": "0::/a\n", "proc/self/mountinfo": mountV2,
 			"sys/fs/cgroup/a/memory.max": "max\n", "sys/fs/cgroup/a/memory.current": "700\n",
@@ -64,24 +68,53 @@ func TestTheLimitsOfAControlGroupAndOfThoseItIsInAreFound(t *testing.T) {
 			"proc/self/mountinfo":                        fmt.Sprintf(mountV1, "/docker/abc"),
 			"sys/fs/cgroup/memory/memory.limit_in_bytes": "1000\n", "sys/fs/cgroup/memory/memory.usage_in_bytes": "700\n",
 			"sys/fs/cgroup/memory/memory.stat": "inactive_file 1\ntotal_inactive_file 100\n",
-		}, []budget{{of: "/sys/fs/cgroup/memory/memory.limit_in_bytes", limit: 1000, used: 600}}},
+		}, []limited{{of: "/sys/fs/cgroup/memory/memory.limit_in_bytes", limit: 1000, used: 600}}},
 		{"version 1, and one above it without a limit", map[string]string{
 			"proc/self/cgroup": "4:memory:/a\n", "proc/self/mountinfo": fmt.Sprintf(mountV1, "/"),
 			"sys/fs/cgroup/memory/a/memory.limit_in_bytes": "1000\n", "sys/fs/cgroup/memory/a/memory.usage_in_bytes": "700\n",
 			"sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n", "sys/fs/cgroup/memory/memory.usage_in_bytes": "7000\n",
-		}, []budget{{of: "/sys/fs/cgroup/memory/a/memory.limit_in_bytes", limit: 1000, used: 700}}},
+		}, []limited{{of: "/sys/fs/cgroup/memory/a/memory.limit_in_bytes", limit: 1000, used: 700}}},
 		{"not Linux", nil, nil},
 	} {
 		root := host(t, test.files)
-		var got []budget
-		for _, g := range cgroups(root) {
-			if b, ok := g.budget(); ok {
-				b.of = strings.TrimPrefix(b.of, root)
-				got = append(got, b)
+		var got []limited
+		for _, m := range Groups(root) {
+			if limit, used, ok := m.Read(); ok {
+				got = append(got, limited{strings.TrimPrefix(m.Limit, root), limit, used})
 			}
 		}
 		if !reflect.DeepEqual(got, test.want) {
 			t.Errorf("%s:\n got %+v\nwant %+v", test.name, got, test.want)
+		}
+	}
+}
+
+func TestTheLeastQuotaOfProcessorsCounts(t *testing.T) {
+	const mountCPU = "35 31 0:32 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct\n"
+	for _, test := range []struct {
+		name  string
+		files map[string]string
+		want  float64 // 0: no quota
+		of    string
+	}{
+		{"a service in a slice with less", map[string]string{
+			"proc/self/cgroup": "0::/a/b\n", "proc/self/mountinfo": mountV2,
+			"sys/fs/cgroup/a/b/cpu.max": "200000 100000\n", "sys/fs/cgroup/a/cpu.max": "50000 100000\n",
+		}, 0.5, "/sys/fs/cgroup/a/cpu.max"},
+		{"no quota", map[string]string{
+			"proc/self/cgroup": "0::/a\n", "proc/self/mountinfo": mountV2, "sys/fs/cgroup/a/cpu.max": "max 100000\n",
+		}, 0, ""},
+		{"version 1", map[string]string{
+			"proc/self/cgroup": "4:cpuacct,cpu:/a\n", "proc/self/mountinfo": mountCPU,
+			"sys/fs/cgroup/cpu/a/cpu.cfs_quota_us": "150000\n", "sys/fs/cgroup/cpu/a/cpu.cfs_period_us": "100000\n",
+			"sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1\n", "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+		}, 1.5, "/sys/fs/cgroup/cpu/a/cpu.cfs_quota_us"},
+		{"not Linux", nil, 0, ""},
+	} {
+		root := host(t, test.files)
+		n, of, ok := Processors(root)
+		if of = strings.TrimPrefix(of, root); n != test.want || of != test.of || ok != (test.want != 0) {
+			t.Errorf("%s: %v by %q, %v", test.name, n, of, ok)
 		}
 	}
 }
@@ -100,7 +133,7 @@ func TestAMountShowsALevelForEachGroup(t *testing.T) {
 		{"/", "/../../etc", []string{"/m/etc", "/m"}},
 		{"/", "", nil},
 	} {
-		if got := (cgroupMount{root: test.root, point: "/m"}).levels(test.path); !reflect.DeepEqual(got, test.want) {
+		if got := (mount{root: test.root, point: "/m"}).levels(test.path); !reflect.DeepEqual(got, test.want) {
 			t.Errorf("%s seen from %s: %q, want %q", test.path, test.root, got, test.want)
 		}
 	}
@@ -110,8 +143,8 @@ func FuzzWhatTheKernelSaysOfControlGroups(f *testing.F) {
 	f.Add("0::/a\n", mountV2, "max\n", "inactive_file 7\n")
 	f.Add("4:cpu,memory:/a/b\n", fmt.Sprintf(mountV1, `/a\040b`), "9223372036854771712", "inactive_file\n")
 	f.Fuzz(func(t *testing.T, paths, mounts, limit, stat string) {
-		v2, v1 := cgroupPaths(paths)
-		for _, m := range cgroupMounts(mounts) {
+		v2, v1 := parsePaths(paths, "memory")
+		for _, m := range parseMounts(mounts, "memory") {
 			m.point = "/m"
 			for _, p := range []string{v2, v1} {
 				for _, dir := range m.levels(p) {
@@ -125,52 +158,8 @@ func FuzzWhatTheKernelSaysOfControlGroups(f *testing.F) {
 			t.Errorf("%q is a limit of %d", limit, n)
 		}
 		statBytes(stat, "inactive_file")
-	})
-}
-
-func TestTheGoMemoryLimitFollowsTheControlGroups(t *testing.T) {
-	defer debug.SetMemoryLimit(debug.SetMemoryLimit(math.MaxInt64)) // the test's own may be limited
-	root := host(t, map[string]string{"max": "1000000000000", "current": "7", "stat": ""})
-	group := cgroup{limit: filepath.Join(root, "max"), usage: filepath.Join(root, "current"), stat: filepath.Join(root, "stat")}
-	want := func(limit int64) {
-		t.Helper()
-		if got := debug.SetMemoryLimit(-1); got != limit {
-			t.Errorf("the Go memory limit is %d, want %d", got, limit)
+		if n, ok := parseQuota(stat); ok && !(n > 0) {
+			t.Errorf("%q is a quota of %v", stat, n)
 		}
-	}
-	off := &budgets{groups: []cgroup{group}}
-	off.read()
-	want(math.MaxInt64)
-	b := &budgets{groups: []cgroup{group}, setGo: true}
-	if got := b.read(); len(got) != 1 || got[0].used != 7 || got[0].slack > got[0].limit/20 {
-		t.Errorf("%+v", got)
-	}
-	want(900000000000)
-	if err := os.WriteFile(group.limit, []byte("2000000000000\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	b.read()
-	want(1800000000000)
-	b.close()
-	want(math.MaxInt64)
-}
-
-func TestWhatCountsAgainstTheGoMemoryLimitIsMoreThanWhatIsNeeded(t *testing.T) {
-	used, slack := goMemory()
-	if used < 1<<20 || slack == 0 || slack > used {
-		t.Errorf("%d used, of that %d slack", used, slack)
-	}
-	held := make([]byte, 64<<20)
-	for i := range held {
-		held[i] = 1
-	}
-	if more, _ := goMemory(); more < used+60<<20 {
-		t.Errorf("%d used, and with 64 MiB more %d", used, more)
-	}
-	debug.FreeOSMemory()
-	all, slack := goMemory()
-	if needed := (budget{used: all, slack: slack}).needed(); needed < 64<<20 {
-		t.Errorf("%d are needed though 64 MiB are in use", needed)
-	}
-	held[0] = 2
+	})
 }

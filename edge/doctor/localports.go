@@ -1,0 +1,78 @@
+package doctor
+
+import (
+	"fmt"
+	"slices"
+)
+
+// server is a port that somebody on this host listens on, or is going to.
+type server struct {
+	port    int
+	who     string // the key, or the process
+	running bool   // found on the host
+}
+
+// servers are the ports of the configuration that are on this host, and those of EMQX.
+func servers(s subject) []server {
+	var out []server
+	for _, b := range s.needs.binds {
+		out = append(out, server{b.port, b.key, false})
+	}
+	for _, u := range s.needs.upstreams {
+		for _, e := range u.endpoints {
+			if e.here(s.host) {
+				out = append(out, server{e.port, e.key, false})
+			}
+		}
+		active := u.config.Health.Active
+		if active.Type != "none" && active.Port != 0 && slices.ContainsFunc(u.endpoints, func(e endpoint) bool { return e.here(s.host) }) {
+			out = append(out, server{active.Port, "upstreams." + u.name + ".health.active.port", false})
+		}
+	}
+	for _, socket := range s.host.Sockets {
+		p, known := s.host.process(socket.PID)
+		if socket.Listen && known && p.isEMQX() {
+			out = append(out, server{int(socket.Local.Port()), p.String(), true})
+		}
+	}
+	return out
+}
+
+// localPorts looks for ports of servers that the kernel may give to outgoing
+// connections.
+func localPorts(s subject) []Finding {
+	now, better, ok := rangeOf(s)
+	if !ok {
+		return nil
+	}
+	reserved := parsePorts(s.host.Sysctls[reservedKey])
+	var ports []int
+	var details []string
+	for _, v := range servers(s) {
+		if v.port == 0 || reserved.has(v.port) || !now.has(v.port) && !better.has(v.port) {
+			continue
+		}
+		if v.running && slices.Contains(ports, v.port) {
+			continue // its key was named already
+		}
+		ports = append(ports, v.port)
+		details = append(details, fmt.Sprintf("%-5d  %s", v.port, v.who))
+	}
+	if len(ports) == 0 {
+		return nil
+	}
+	const which = "The kernel gives ports of net.ipv4.ip_local_port_range, %s, to outgoing connections. A server that starts, or restarts, while one has its port cannot listen."
+	f := Finding{
+		Severity: Warning,
+		What:     "outgoing connections may take ports that servers of this host listen on",
+		Why:      fmt.Sprintf(which, now),
+		Details:  details,
+		Sysctls:  []Setting{{reservedKey, reserved.with(ports...).String()}},
+	}
+	if !slices.ContainsFunc(ports, now.has) {
+		f.What = "with the wider range of source ports, " + f.What
+		f.Why = fmt.Sprintf(which, better)
+		f.Severity = Note
+	}
+	return []Finding{f}
+}

@@ -1,0 +1,125 @@
+package edge
+
+import (
+	"context"
+	"reflect"
+	"time"
+
+	"github.com/mqedge/mqedge/configs"
+	"github.com/mqedge/mqedge/discovery/gossip"
+)
+
+const (
+	listenTimeout = 5 * time.Second // for names that have to be resolved first
+	listenAgain   = 2 * time.Second
+)
+
+// member is this process in the cluster of gossip. It goes on over a reload that changes only what it announces.
+type member struct {
+	config *configs.Gossip
+	node   *gossip.Node
+	run    *task   // nil until commit
+	offers *offers // likewise
+}
+
+// prepareGossip returns the member that the section asks for, or nil. Its sockets are open, unless it is to take those of old.
+func (e *Edge) prepareGossip(c *configs.Gossip, old *member) (*member, error) {
+	if c == nil {
+		return nil, nil
+	}
+	node, err := gossip.New(gossip.Options{
+		Name: c.Name, Bind: c.Bind, Advertise: c.Advertise, Join: c.Join, KeyFile: c.KeyFile, Label: c.Label,
+		Allow: c.Allow, StateFile: c.StateFile, Log: e.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := node.Announce(announcements(c.Announce)); err != nil {
+		return nil, err
+	}
+	if old != nil && sameMember(old.config, c) {
+		return &member{config: c, node: old.node, run: old.run, offers: old.offers}, nil
+	}
+	if old == nil || old.config.Bind != c.Bind {
+		ctx, cancel := context.WithTimeout(context.Background(), listenTimeout)
+		defer cancel()
+		if err := node.Listen(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return &member{config: c, node: node}, nil
+}
+
+func sameMember(a, b *configs.Gossip) bool {
+	x, y := *a, *b
+	x.Announce, y.Announce = nil, nil
+	return reflect.DeepEqual(x, y)
+}
+
+// beginGossip puts m in force in place of before. One that replaces another says no farewell for it: what that announced is
+// announced again under a new name, and must not be taken out of use between.
+func (e *Edge) beginGossip(m, before *member) {
+	if m == nil {
+		e.leaveGossip(before)
+		return
+	}
+	if m.run != nil {
+		if err := m.node.Reload(); err != nil {
+			e.log.Error("the keys of gossip stay as they were", "error", err)
+		}
+	}
+	if before != nil && m.node != before.node {
+		before.offers.stop()
+		before.run.stop()
+	}
+	m.offers = e.beginOffers(m, before)
+	if m.run == nil {
+		m.run = start(func(ctx context.Context) { e.takePart(ctx, m.node) })
+	}
+}
+
+// takePart runs a node until ctx ends. Only one that took over the address of another can find it taken.
+func (e *Edge) takePart(ctx context.Context, node *gossip.Node) {
+	for {
+		err := node.Listen(ctx)
+		if err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		e.log.Error("gossip cannot begin yet", "error", err)
+		wait(ctx, listenAgain)
+	}
+	if err := node.Run(ctx); err != nil && ctx.Err() == nil {
+		e.log.Error("gossip has ended", "error", err)
+	}
+}
+
+// leaveGossip is for a section that a reload removed.
+func (e *Edge) leaveGossip(m *member) {
+	if m == nil {
+		return
+	}
+	e.lingering.Add(1)
+	go func() {
+		defer e.lingering.Done()
+		m.leave(e.living)
+		m.stop()
+	}()
+}
+
+// leave says farewell, after which nothing that this process announced is used any more. It takes up to some seconds.
+func (m *member) leave(ctx context.Context) error {
+	if m == nil {
+		return nil
+	}
+	return m.node.Leave(ctx)
+}
+
+func (m *member) stop() {
+	if m != nil {
+		m.offers.stop()
+		m.run.stop()
+	}
+}
