@@ -196,10 +196,10 @@ func (h handler) Forwarded(c *grpcrelay.Call, o grpcrelay.Outcome) {
 	}
 	again := o.Unprocessed || readLike(s.hook) && v.code != codes.DeadlineExceeded && (!v.said || v.code == codes.Unavailable || v.code == codes.Canceled)
 	switch {
+	case c.InFlight() > 0:
+		c.Hold() // another provider was asked as well, and may do better: this answer may be wrong
 	case again && s.sends <= u.rules.Retries:
 		u.send(s)
-	case c.InFlight() > 0:
-		// Another provider was asked as well.
 	case s.hook == hook.None:
 		// The relay hands the status on.
 	case v.said && !v.failure:
