@@ -95,7 +95,7 @@ func (u *Upstream) loadAll(l *link, now time.Time) {
 		if n.left.IsZero() && (s.state == unheard || s.state == failed && !now.Before(s.again)) {
 			u.load(l, n)
 		}
-		opened = opened && s.state > asked
+		opened = opened && (s.state > asked || !n.left.IsZero())
 	}
 	if opened && !l.opened {
 		l.opened = true

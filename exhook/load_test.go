@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -327,4 +328,22 @@ func closedPort(t testing.TB) string {
 	}
 	defer l.Close()
 	return l.Addr().String()
+}
+
+func TestANodeThatLeftDoesNotKeepAProviderFromOtherCalls(t *testing.T) {
+	bubble(t, setup{}, func(t *testing.T, r *rig, p *provider) {
+		r.mustLoad(node1)
+		r.mustLoad(node2)
+		if _, err := r.invoke(hook.Method{Version: hook.V2, Hook: hook.ProviderUnloaded}.Path(), request(hook.ProviderUnloaded, "", "", node2)); err != nil {
+			t.Fatal(err)
+		}
+		p.kill()
+		synctest.Wait()
+		p.start()
+		began := time.Now()
+		if _, err := r.invoke("/some.Service/Method", nil); err != nil {
+			t.Error(err)
+		}
+		between(t, "answered", time.Since(began), 0, time.Second)
+	}, "client.connected")
 }
