@@ -113,7 +113,8 @@ func (e *early) line(a *lane) {
 	e.last = a
 }
 
-// deliver sends what can be sent.
+// deliver sends what can be sent. What must wait goes to the end, so that those who wait for one provider do not hide those whose
+// provider has room.
 func (u *Upstream) deliver() {
 	e := &u.early
 	misses := 0
@@ -137,10 +138,12 @@ func (u *Upstream) deliver() {
 	if last == nil {
 		return
 	}
-	if last.next = e.first; e.first == nil {
-		e.last = last
+	if e.last != nil {
+		e.last.next = first
+	} else {
+		e.first = first
 	}
-	e.first = first
+	e.last = last
 }
 
 // post sends the first letter of a lane. It is false when that must wait.

@@ -158,3 +158,24 @@ func TestWhatIsNotDeliveredAtTheEndIsCounted(t *testing.T) {
 		t.Errorf("%d counted", n)
 	}
 }
+
+func TestAProviderThatIsDownHoldsUpNoEarlyNotificationsOfOthers(t *testing.T) {
+	a, b := aProvider(t, "client.connected"), aProvider(t, "message.delivered")
+	r := aRig(t, setup{settings: Settings{Hooks: earlyHooks(0)}}, a, b)
+	r.mustLoad(node1)
+	r.loaded(a, b)
+	a.kill()
+	eventually(t, "lost", func() bool { return !r.status(a.addr).Connected })
+	for i := range 2 * stuck {
+		r.mustCall(hook.ClientConnected, fmt.Sprint("c", i), "")
+	}
+	r.mustCall(hook.MessageDelivered, "another", "")
+	eventually(t, "delivered to the one that is there", func() bool { return len(b.got(hook.MessageDelivered)) == 1 })
+	a.start()
+	if err := r.u.Drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(a.got()); n != 2*stuck {
+		t.Errorf("%d delivered to the other", n)
+	}
+}

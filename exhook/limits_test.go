@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc"
@@ -92,4 +93,29 @@ func TestCallsThatFindNoPlaceToWaitAreAnsweredAndTheOthersAtTheirDeadline(t *tes
 		wantCode(t, <-results, codes.DeadlineExceeded)
 	}
 	eventually(t, "nothing waits", func() bool { return r.u.Status().Waiting == 0 && r.status(a.addr).InFlight == 0 })
+}
+
+func TestAProviderThatIsFullHoldsUpNoCallsForOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in := newPipes()
+		full, other := aProviderIn(t, in, "a", "client.connected"), aProviderIn(t, in, "b", "message.delivered")
+		full.answers(hang)
+		other.answers(after(100*time.Millisecond, "", nil))
+		r := aRig(t, setup{in: in, settings: Settings{Hooks: &Hooks{Limits: Limits{Notifying: 1}}}}, full, other)
+		r.mustLoad(node1)
+		r.loaded(full, other)
+		var calls sync.WaitGroup
+		for i := range 2 * stuck {
+			calls.Go(func() { r.call(hook.ClientConnected, fmt.Sprint("c", i), "") })
+		}
+		synctest.Wait()
+		for i := range 4 {
+			calls.Go(func() {
+				if _, err := r.call(hook.MessageDelivered, fmt.Sprint("d", i), ""); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		calls.Wait()
+	})
 }

@@ -35,19 +35,21 @@ func (q *queue) remove(s *call) {
 // stuck is after how many calls in a row that still must wait a queue is left alone until something changes again.
 const stuck = 256
 
-// pump gives what waits a try: deciding calls first.
+// pump gives what waits a try: deciding calls first. What must wait on goes to the end, so that those who wait for one provider do
+// not hide those whose provider has room.
 func (u *Upstream) pump() {
 	for c := range u.queues {
 		q := &u.queues[c]
 		misses := 0
-		for s := q.first; s != nil && misses < stuck && u.worthATry(class(c)); {
-			next := s.next
+		for n := q.length; n > 0 && q.first != nil && misses < stuck && u.worthATry(class(c)); n-- {
+			s := q.first
 			if u.retry(q, s) {
 				misses = 0
-			} else {
-				misses++
+				continue
 			}
-			s = next
+			misses++
+			q.remove(s)
+			q.push(s)
 		}
 	}
 }
