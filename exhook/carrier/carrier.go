@@ -26,6 +26,7 @@ type Carrier struct {
 	calls   *grpcrelay.Group
 	streams relay.Group
 	clients map[*downstream]bool // those of the loop's; nothing else looks at them
+	leaving []chan struct{}      // likewise: to be closed when there is no client; not nil: there are to be none
 	busy    atomic.Bool          // a call was under way at the last tick
 }
 
@@ -75,16 +76,36 @@ func (c *Carrier) Run(ctx context.Context) {
 	c.Upstream.Run(ctx)
 }
 
-// Leave parts with all clients as soon as they have no call under way, and waits
-// for what they were answered before it was done. It returns ctx's error when that
-// comes before.
+// Leave parts with all clients as soon as they have no call under way, those too that are added from now on, and waits for what
+// they were answered before it was done. It returns ctx's error when that comes before.
 func (c *Carrier) Leave(ctx context.Context) error {
-	c.streams.Do(func() {
+	gone := make(chan struct{})
+	if !c.streams.Do(func() {
+		c.leaving = append(c.leaving, gone)
 		for d := range c.clients {
 			d.client.Drain()
 		}
-	})
+		c.left()
+	}) {
+		return nil
+	}
+	select {
+	case <-gone: // before the providers are: a call may have crossed the news that we leave
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	return c.Upstream.Drain(ctx)
+}
+
+// left tells those who wait for it that there is no client.
+func (c *Carrier) left() {
+	if len(c.clients) > 0 {
+		return
+	}
+	for _, gone := range c.leaving {
+		close(gone)
+	}
+	c.leaving = c.leaving[:0]
 }
 
 // Add takes ownership of a client's connection, as [relay.Group].Add does, and
@@ -96,6 +117,9 @@ func (c *Carrier) Add(client net.Conn, counters *relay.Counters, done func(relay
 		d.stream = s
 		d.client = c.calls.Client(output{d})
 		c.clients[d] = true
+		if c.leaving != nil { // it was accepted before
+			d.client.Drain()
+		}
 		return d
 	})
 	if err != nil {

@@ -220,34 +220,27 @@ func TestAFarewellWaitsForTheCallUnderWay(t *testing.T) {
 	})
 }
 
-func TestAFarewellEndsWithItsPatienceAndCloseAtOnce(t *testing.T) {
-	for name, end := range map[string]func(relay.Pair){
-		"farewell": func(p relay.Pair) { p.Farewell("told", nil, 0) },
-		"close":    func(p relay.Pair) { p.Close("told") },
-	} {
-		t.Run(name, func(t *testing.T) {
-			eachRelay(t, func(t *testing.T, r *rig) {
-				failed := make(chan error, 1)
-				go func() {
-					for {
-						_, err := r.call("never answered")
-						if s := status.Convert(err); s.Code() != codes.Unavailable || !strings.Contains(s.Message(), "provider") {
-							failed <- err
-							return
-						}
-					}
-				}()
-				p := <-r.pairs
-				r.awaitCall(t)
-				end(p)
-				if res := r.end(t); res.Reason != "told" {
-					t.Errorf("%+v", res)
+func TestCloseEndsAConnectionWithACallUnderWay(t *testing.T) {
+	eachRelay(t, func(t *testing.T, r *rig) {
+		failed := make(chan error, 1)
+		go func() {
+			for { // until a provider is there
+				_, err := r.call("never answered")
+				if s := status.Convert(err); s.Code() != codes.Unavailable || !strings.Contains(s.Message(), "provider") {
+					failed <- err
+					return
 				}
-				r.client.Close()
-				<-failed
-			})
-		})
-	}
+			}
+		}()
+		p := <-r.pairs
+		r.awaitCall(t)
+		p.Close("told")
+		if res := r.end(t); res.Reason != "told" {
+			t.Errorf("%+v", res)
+		}
+		r.client.Close()
+		<-failed
+	})
 }
 
 // awaitCall waits until a call is at the provider.
@@ -273,6 +266,40 @@ func TestLeavePartsWithIdleClientsAndWaitsForTheOthers(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		must(t, r.Leave(ctx))
+		r.end(t)
+	})
+}
+
+func TestLeaveServesTheCallUnderWayAndPartsWithWhoComesLater(t *testing.T) {
+	eachRelay(t, func(t *testing.T, r *rig) {
+		answered := make(chan error, 1)
+		go func() {
+			for { // until a provider is there
+				_, err := r.call("slow")
+				if status.Code(err) != codes.Unavailable {
+					answered <- err
+					return
+				}
+			}
+		}()
+		r.awaitCall(t)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		left := make(chan error, 1)
+		go func() { left <- r.Leave(ctx) }()
+		late, err := grpc.NewClient("passthrough:///"+r.accept.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy())
+		must(t, err)
+		defer late.Close()
+		late.Connect()
+		r.end(t) // of the late one, which has no call
+		select {
+		case err := <-left:
+			t.Fatal("it left with a call under way:", err)
+		default:
+		}
+		close(r.answer)
+		must(t, <-answered)
+		must(t, <-left)
 		r.end(t)
 	})
 }

@@ -42,6 +42,7 @@ func (d *downstream) Drained() { d.client.Resume() }
 func (d *downstream) Ended(err error) {
 	d.client.Ended(err)
 	delete(d.carrier.clients, d)
+	d.carrier.left()
 	d.mu.Lock()
 	d.over = true
 	result := relay.Result{Reason: d.reason, FromClient: d.fromClient.Load(), ToClient: d.toClient.Load()}
