@@ -571,3 +571,30 @@ func TestNothingOfARequestIsLogged(t *testing.T) {
 }
 
 var _ grpcrelay.Handler = handler{}
+
+func TestTheEndDoesNotWaitForCallsAtAnEndpointThatWasRemoved(t *testing.T) {
+	a := aProvider(t)
+	a.answers(hang)
+	r := aRig(t, setup{general: true, pool: balancer.Options{Policy: balancer.RoundRobin}}, a)
+	eventually(t, "connected", func() bool { return r.status(a.addr).Connected })
+	ctx, cancel := context.WithCancel(t.Context()) // no deadline
+	failed := make(chan error, 1)
+	go func() {
+		in, out := []byte("x"), []byte(nil)
+		failed <- r.conn.Invoke(ctx, "/a.Service/Hang", &in, &out)
+	}()
+	defer cancel()
+	eventually(t, "at the provider", func() bool { return len(a.got()) == 1 })
+	r.endpoints()
+	eventually(t, "removed", func() bool { return len(r.u.Status().Providers) == 0 })
+	ended := make(chan struct{})
+	go func() { defer close(ended); r.stop() }()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Error("Run does not return")
+		cancel()
+		<-ended
+	}
+	wantCode(t, <-failed, codes.Unavailable)
+}

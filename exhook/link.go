@@ -112,6 +112,7 @@ func (u *Upstream) tend(l *link, now time.Time) {
 func (u *Upstream) attached(d dialling, p *grpcrelay.Provider, took time.Duration) {
 	l := d.link
 	l.dialling = false
+	u.conns[p] = struct{}{}
 	if l.gone || u.stopping {
 		d.lease.Done(balancer.Broken)
 		p.Close()
@@ -130,6 +131,9 @@ func (u *Upstream) notReached(d dialling, err error) {
 // changed is told by the relay that a connection takes calls, or takes none any more.
 func (u *Upstream) changed(l *link, p *grpcrelay.Provider) {
 	u.stir()
+	if p.Closed() {
+		delete(u.conns, p)
+	}
 	switch {
 	case l.p != p:
 	case p.Ready():

@@ -70,10 +70,8 @@ func (u *Upstream) Run(ctx context.Context) {
 func (u *Upstream) stop() {
 	u.stopping = true
 	u.early.abandon(u)
-	for _, l := range u.links {
-		if l.p != nil {
-			l.p.Close()
-		}
+	for p := range u.conns {
+		p.Close()
 	}
 	for {
 		select {

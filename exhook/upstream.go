@@ -33,7 +33,8 @@ type Upstream struct {
 	members []balancer.Member
 	links   []*link // in the order of members
 	byID    map[balancer.NodeID]*link
-	unfit   []balancer.NodeID // scratch of pick
+	conns   map[*grpcrelay.Provider]struct{} // those too that no link has any more, but that have calls
+	unfit   []balancer.NodeID                // scratch of pick
 
 	live    int // calls of clients that have not ended
 	free    []*call
@@ -65,7 +66,8 @@ type Upstream struct {
 func New(o Options, loop Loop) *Upstream {
 	u := &Upstream{
 		name: o.Name, pool: o.Pool, aware: o.Hooks != nil, loop: loop, log: o.Logger,
-		rules: newRules(o.Settings), patience: patience, began: time.Now(), byID: make(map[balancer.NodeID]*link),
+		rules: newRules(o.Settings), patience: patience, began: time.Now(),
+		byID: make(map[balancer.NodeID]*link), conns: make(map[*grpcrelay.Provider]struct{}),
 		dials: make(chan dialling, 64), notes: make(chan note, 256), save: make(chan struct{}, 1),
 	}
 	if u.log == nil {
