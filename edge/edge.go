@@ -220,8 +220,8 @@ func (e *Edge) Run(drain, stop context.Context) {
 	case <-stop.Done():
 	}
 	e.shutDown()
+	e.lingering.Wait() // upstreams that are gone may yet hand connections to the relay
 	relaying.stop()
-	e.lingering.Wait()
 }
 
 // listeners returns those of the current generation.
