@@ -332,3 +332,16 @@ func TestFramesOnStreamsThatAreOverMeanWhatTheirEndMeans(t *testing.T) {
 		})
 	}
 }
+
+func TestDataBeyondContentLengthIsGivenBackToTheWindowOfTheConnection(t *testing.T) {
+	_, client, _, cl, _ := rig(t, Options{})
+	client.headers(1, false, ":method", "POST", ":scheme", "http", ":path", "/a/b", "content-type", "application/grpc", "content-length", "5")
+	client.fr.WriteData(1, false, make([]byte, 1000))
+	client.send()
+	if s := client.stream(1); s.reset == nil || cl.closed {
+		t.Fatalf("got %+v", s)
+	}
+	if whole := int64(cl.group.o.ConnWindow); cl.recvWindow+cl.freed != whole {
+		t.Errorf("%d bytes of the window are left, want %d", cl.recvWindow+cl.freed, whole)
+	}
+}

@@ -10,6 +10,7 @@ import (
 func (c *Call) takeData(b []byte, end bool) error {
 	if c.expect >= 0 {
 		if c.expect -= int64(len(b)); c.expect < 0 || end && c.expect > 0 {
+			c.client.credit(len(b))
 			return streamError{c.id, codeProtocol, "the body is not as long as content-length says"}
 		}
 	}
