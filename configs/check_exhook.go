@@ -3,6 +3,8 @@ package configs
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -55,6 +57,22 @@ func (c *checker) calls(upstream, path string) {
 		c.errorf(path+".health.active.type", "%s asks an MQTT broker: set it to grpc, tcp or none", a)
 	}
 	c.hashOfCalls(u, path)
+	c.stateFile(upstream, path)
+}
+
+// stateFile checks that no other upstream writes the same file.
+func (c *checker) stateFile(upstream, path string) {
+	x := c.cfg.Upstreams[upstream].ExHook
+	if x == nil || x.StateFile == "" {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.cfg.Upstreams)) {
+		other := c.cfg.Upstreams[name].ExHook
+		if name < upstream && other != nil && filepath.Clean(other.StateFile) == filepath.Clean(x.StateFile) {
+			c.errorf(path+".exhook.state_file", "upstreams.%s writes this file, too: give each a file of its own", name)
+			return
+		}
+	}
 }
 
 // streamsOnly is for an upstream of other protocols.
