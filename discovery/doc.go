@@ -1,3 +1,3 @@
 // Package discovery says how endpoints are learnt: a [Source] gives whole sets of them to a [Sink], which a balancer's
-// pool is. Sources are [Static] sets, package dns and package gossip; [Union] makes one of several.
+// pool is. Sources are package dns and package gossip; [Merge] makes one set of several.
 package discovery
