@@ -48,10 +48,24 @@ func (u *Upstream) judge(s *call, o grpcrelay.Outcome) verdict {
 	case !o.Answered:
 		v.failure = true
 	default:
-		v.failure = o.Code == codes.Unavailable || o.Code == codes.Internal || o.Code == codes.Unknown || o.Code == codes.DeadlineExceeded ||
-			o.Code == codes.Canceled && s.hook != hook.None // EMQX did not cancel it: the provider is ending
+		v.failure = ofProvider(o.Code) || o.Code == codes.Canceled && s.hook != hook.None // EMQX did not cancel it: the provider is ending
 	}
 	return v
+}
+
+// ofProvider says whether a status tells of trouble at the provider, and not of the request.
+func ofProvider(c codes.Code) bool {
+	switch c {
+	case codes.Unavailable, codes.ResourceExhausted, codes.Internal, codes.Unknown, codes.DeadlineExceeded:
+		return true
+	default:
+		return false
+	}
+}
+
+// elsewhere says whether another provider may do better where one answered so.
+func elsewhere(c codes.Code) bool {
+	return c == codes.Unavailable || c == codes.ResourceExhausted || c == codes.Canceled
 }
 
 // fairTime is the least that a provider must have had to be blamed for not answering.

@@ -194,7 +194,7 @@ func (h handler) Forwarded(c *grpcrelay.Call, o grpcrelay.Outcome) {
 	if !o.Unprocessed || l.p != nil && l.p.Ready() {
 		s.tried = append(s.tried, l.id)
 	}
-	again := o.Unprocessed || readLike(s.hook) && v.code != codes.DeadlineExceeded && (!v.said || v.code == codes.Unavailable || v.code == codes.Canceled)
+	again := o.Unprocessed || readLike(s.hook) && v.code != codes.DeadlineExceeded && (!v.said || elsewhere(v.code))
 	switch {
 	case c.InFlight() > 0:
 		c.Hold() // another provider was asked as well, and may do better: this answer may be wrong

@@ -166,14 +166,20 @@ func hang(ctx context.Context, h heard, _ []byte) ([]byte, error) {
 	return nil, ctx.Err()
 }
 
-func TestAuthenticateIsTriedAgainAfterUnavailableAndPublishIsNot(t *testing.T) {
+func TestAuthenticateIsTriedAgainWhereAProviderRefusesAndPublishIsNot(t *testing.T) {
+	for _, code := range []codes.Code{codes.Unavailable, codes.ResourceExhausted} {
+		t.Run(code.String(), func(t *testing.T) { triedAgainAfter(t, code) })
+	}
+}
+
+func triedAgainAfter(t *testing.T, code codes.Code) {
 	hooks := []string{"client.authenticate", "message.publish"}
 	a, b := aProvider(t, hooks...), aProvider(t, hooks...)
 	var failing atomic.Bool
 	for _, p := range []*provider{a, b} {
 		p.answers(func(_ context.Context, h heard, _ []byte) ([]byte, error) {
 			if h.hook != hook.ProviderLoaded && failing.Swap(false) {
-				return nil, grpcstatus.Error(codes.Unavailable, "not now")
+				return nil, grpcstatus.Error(code, "not now")
 			}
 			return nil, nil
 		})
@@ -186,7 +192,7 @@ func TestAuthenticateIsTriedAgainAfterUnavailableAndPublishIsNot(t *testing.T) {
 	}
 	failing.Store(true)
 	_, err := r.call(hook.MessagePublish, "c", "t")
-	wantCode(t, err, codes.Unavailable)
+	wantCode(t, err, codes.Unavailable) // what any failure is to EMQX
 	if n := len(a.got()) + len(b.got()); n != 3 {
 		t.Errorf("%d calls, want 3", n)
 	}

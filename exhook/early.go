@@ -186,9 +186,8 @@ func (w *letter) answered(a grpcrelay.Answer) {
 	case a.Unprocessed, closed && a.Code == codes.Unavailable:
 		v.lost = true
 	default:
-		v.failure = a.Code == codes.Unavailable || a.Code == codes.Internal || a.Code == codes.Unknown || a.Code == codes.DeadlineExceeded ||
-			a.Code == codes.Canceled
-		v.said = a.Code == codes.Internal || a.Code == codes.Unknown
+		v.failure = ofProvider(a.Code) || a.Code == codes.Canceled
+		v.said = a.Code == codes.Internal || a.Code == codes.Unknown || a.Code == codes.ResourceExhausted
 	}
 	l.learn(w.hook, v, a.Took, &w.lease)
 	if v.good {
@@ -199,7 +198,7 @@ func (w *letter) answered(a grpcrelay.Answer) {
 		w.sends++
 		w.tried = append(w.tried, l.id)
 	}
-	again := v.lost || a.Code == codes.Unavailable || a.Code == codes.Canceled || a.Code == codes.DeadlineExceeded
+	again := v.lost || elsewhere(a.Code) || a.Code == codes.DeadlineExceeded
 	if !again || w.sends >= earlySends {
 		u.stats.earlyDropped[w.hook].Add(1)
 		u.delivered(w)
