@@ -7,8 +7,11 @@ import (
 	"io"
 	"net"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
+	"golang.org/x/net/http2"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
@@ -112,6 +115,22 @@ func TestCallsOfAnyServicePassWithMetadataTrailersAndStatus(t *testing.T) {
 	}
 	e.awaitMetric(`mqedge_grpc_calls_total{code="OK",method="other",upstream="services"}`, 2)
 	e.awaitMetric(`mqedge_grpc_calls_total{code="FailedPrecondition",method="other",upstream="services"}`, 1)
+}
+
+func TestWhatIsNotHTTP2IsClosedAndCounted(t *testing.T) {
+	t.Parallel()
+	e := start(t, balancing("balance: round_robin", startService(t, "a")))
+	c, err := net.Dial("tcp", e.addr("grpc"))
+	must(t, err)
+	defer c.Close()
+	must(t, c.SetDeadline(time.Now().Add(patience())))
+	_, err = io.WriteString(c, http2.ClientPreface+"\x00\x00\x01\x00\x00\x00\x00\x00\x00x") // DATA on stream 0
+	must(t, err)
+	if _, err := io.ReadAll(c); err != nil && !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the connection did not end: %v", err)
+	}
+	e.awaitMetric(`mqedge_grpc_refused_total{reason="connection",upstream="services"}`, 1)
+	e.awaitMetric(`mqedge_grpc_refused_total{reason="call",upstream="services"}`, 0)
 }
 
 func TestCallsWithOneMetadataValueGoToOneEndpointAndAllEndpointsHaveSome(t *testing.T) {

@@ -26,6 +26,8 @@ var (
 		"EMQX nodes that know of other hooks than providers register now.", []string{"upstream"}, nil)
 	waitingCallsDesc = prometheus.NewDesc("mqedge_grpc_calls_waiting",
 		"Calls that wait for a provider with room for them.", []string{"upstream"}, nil)
+	badCallsDesc = prometheus.NewDesc("mqedge_grpc_refused_total",
+		"Calls over a limit or not of gRPC, streams against the rules of HTTP/2, and connections closed for such errors.", []string{"upstream", "reason"}, nil)
 	nodeCallsDesc = prometheus.NewDesc("mqedge_exhook_node_calls_total",
 		"Calls by the EMQX node that made them; the nodes beyond 64 are one.", []string{"upstream", "node"}, nil)
 )
@@ -36,7 +38,7 @@ const mostNodes = 64
 // Describe implements [prometheus.Collector].
 func (c callCollector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		callsDesc, callSecondsDesc, loadedDesc, fallbacksDesc, earlyQueuedDesc, earlyDroppedDesc, driftDesc, waitingCallsDesc, nodeCallsDesc,
+		callsDesc, callSecondsDesc, loadedDesc, fallbacksDesc, earlyQueuedDesc, earlyDroppedDesc, driftDesc, waitingCallsDesc, badCallsDesc, nodeCallsDesc,
 	} {
 		out <- d
 	}
@@ -58,6 +60,10 @@ func (c *calls) collect(upstream string, out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(callsDesc, prometheus.CounterValue, float64(m.Count), upstream, m.Method, code)
 		out <- prometheus.MustNewConstHistogram(callSecondsDesc, m.Count, m.Seconds, m.Buckets, upstream, m.Method, code)
 	}
+	status := c.carrier.Status()
+	for reason, n := range map[string]uint64{"call": status.Relay.Refused, "stream": status.Relay.Malformed, "connection": status.Relay.Faults} {
+		out <- prometheus.MustNewConstMetric(badCallsDesc, prometheus.CounterValue, float64(n), upstream, reason)
+	}
 	if !c.aware {
 		return
 	}
@@ -68,7 +74,6 @@ func (c *calls) collect(upstream string, out chan<- prometheus.Metric) {
 			out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), upstream, hook)
 		}
 	}
-	status := c.carrier.Status()
 	for _, p := range status.Providers {
 		loaded := 0.0
 		if p.Loaded {

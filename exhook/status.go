@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mqedge/mqedge/exhook/grpcrelay"
 	"github.com/mqedge/mqedge/exhook/hook"
 )
 
@@ -16,6 +17,8 @@ type Status struct {
 	Drift        []DriftStatus    `json:"drift"`
 	Waiting      int              `json:"waiting"`       // calls that wait for a provider
 	EarlyWaiting int              `json:"early_waiting"` // notifications that are answered and not delivered yet
+
+	Relay grpcrelay.Stats `json:"-"` // what was wrong with connections and calls of clients
 }
 
 // ProviderStatus is one provider.
@@ -65,7 +68,7 @@ func (u *Upstream) publish(now time.Time) {
 	}
 	u.altered = false
 	s := newStatus(u.name)
-	s.EarlyWaiting = u.early.queued
+	s.EarlyWaiting, s.Relay = u.early.queued, u.group.Stats()
 	for i := range u.queues {
 		s.Waiting += u.queues[i].length
 	}
