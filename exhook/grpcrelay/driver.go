@@ -85,12 +85,14 @@ func (d *Driver) serve(w *writer, c driven) {
 			d.Do(func(*Group) { c.Receive(b[:n]) })
 		}
 		if err != nil {
+			// Before Ended, which asks for the backlog: a write that is under way may
+			// have reached the peer, and a call in it must not count as never sent.
+			w.stop()
+			writing.Wait()
 			d.Do(func(*Group) { c.Ended(err) })
 			break
 		}
 	}
-	w.stop()
-	writing.Wait()
 	w.nc.Close()
 }
 
@@ -117,10 +119,8 @@ func newWriter(nc net.Conn) *writer {
 func (w *writer) Write(b []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !w.stopped {
-		w.pending = append(w.pending, b...)
-		w.more.Signal()
-	}
+	w.pending = append(w.pending, b...) // also when nothing is sent any more: Backlog tells so
+	w.more.Signal()
 }
 
 func (w *writer) Backlog() int {
