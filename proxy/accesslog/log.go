@@ -34,9 +34,11 @@ type Log struct {
 	flushWithin time.Duration // how long the end may take
 	retryAfter  time.Duration // how long the disk is left alone after it refused
 	reportEvery time.Duration
+	gather      time.Duration // how long lines may wait for others behind a write
 
 	written, lost atomic.Uint64
 	lines         chan struct{} // holds one token: lines are waiting
+	crowded       chan struct{} // likewise: they have come to fill half of the buffer
 	rotated       chan struct{} // likewise: next is set
 
 	mu      sync.Mutex // held for copying in memory only, never across a system call
@@ -66,8 +68,8 @@ func Open(path string, o Options) (*Log, error) {
 	}
 	return &Log{
 		path: path, format: o.Format, logger: o.Logger, bound: o.Buffer, out: out,
-		flushWithin: 2 * time.Second, retryAfter: time.Second, reportEvery: 10 * time.Second,
-		lines: make(chan struct{}, 1), rotated: make(chan struct{}, 1),
+		flushWithin: 2 * time.Second, retryAfter: time.Second, reportEvery: 10 * time.Second, gather: 50 * time.Millisecond,
+		lines: make(chan struct{}, 1), crowded: make(chan struct{}, 1), rotated: make(chan struct{}, 1),
 	}, nil
 }
 
@@ -85,8 +87,12 @@ func (l *Log) Log(r *Record) {
 		l.lost.Add(1)
 		return
 	}
+	crowded := before <= l.bound/2 && len(l.waiting) > l.bound/2
 	l.mu.Unlock()
 	signal(l.lines)
+	if crowded {
+		signal(l.crowded)
+	}
 }
 
 // Written is how many lines have reached the file.

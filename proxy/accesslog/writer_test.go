@@ -112,6 +112,69 @@ func TestADiskThatRefusesIsLeftAloneForASecond(t *testing.T) {
 	})
 }
 
+func TestLinesThatComeInARowAreWrittenTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &writes{}
+		l := openOn(t, d, Options{})
+		stop := run(t, l)
+		l.Log(&Record{Status: 200})
+		synctest.Wait()
+		if n := d.count(); n != 1 {
+			t.Fatalf("%d writes for the first line, before any time has passed", n)
+		}
+		for range 1000 { // for a second
+			<-time.After(time.Millisecond)
+			l.Log(&Record{Status: 200})
+		}
+		if n := d.count(); n > 25 {
+			t.Errorf("%d writes for 1000 lines in a second", n)
+		}
+		<-time.After(100 * time.Millisecond)
+		if l.Written() != 1001 {
+			t.Errorf("%d of 1001 lines written 100 ms after the last", l.Written())
+		}
+		before := d.count()
+		l.Log(&Record{Status: 200})
+		stop()
+		if n := d.count() - before; n != 1 || l.Written() != 1002 {
+			t.Errorf("at the end: %d writes, %d of 1002 lines", n, l.Written())
+		}
+	})
+}
+
+func TestLinesDoNotWaitForOthersWhileTheBufferFills(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := openOn(t, &disk{room: 1 << 20}, Options{Buffer: 1000})
+		run(t, l)
+		for range 600 { // nine buffers, in no time
+			l.Log(&Record{Status: 200})
+			synctest.Wait()
+		}
+		if l.Lost() > 0 {
+			t.Errorf("%d lines lost", l.Lost())
+		}
+	})
+}
+
+// writes counts.
+type writes struct {
+	disk
+	n int
+}
+
+func (w *writes) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.n++
+	return len(b), nil
+}
+
+func (w *writes) count() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.n
+}
+
 // attempts refuses and counts.
 type attempts struct {
 	mu sync.Mutex
