@@ -36,7 +36,8 @@ func (d delegate) NotifyMsg(b []byte) {
 		}
 	case []wireFact:
 		for _, f := range m {
-			n.hearFact(f, true, now)
+			n.hearFact(f, now)
+			n.passFact(f)
 		}
 	case want:
 		n.answer(m)
@@ -130,7 +131,7 @@ func (d delegate) NotifyLeave(node *memberlist.Node) {
 	if s := n.catalog.sets[node.Name]; s != nil && s.left {
 		n.log.Info("gossip member left", "name", node.Name, "address", addrOf(node))
 	} else {
-		n.log.Warn("gossip member is silent, its endpoints are suspected", "name", node.Name, "address", addrOf(node))
+		n.silent.add(node.Name, addrOf(node), now)
 	}
 }
 

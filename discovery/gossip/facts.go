@@ -10,8 +10,13 @@ import (
 
 const (
 	mostFacts     = 16384
+	mostOfKind    = 4096    // so that no kind leaves the others without room
 	mostFactBytes = 4 << 20 // of all keys and values
 	longestTTL    = 30 * 24 * time.Hour
+
+	// prolonged is by how much a word has to last longer for that to count: what a message is on its way would else add to its
+	// time with every exchange.
+	prolonged = time.Hour
 
 	// clockSlack is how far ahead another's clock may be. A stamp from the far future could not be overwritten.
 	clockSlack = 24 * time.Hour
@@ -23,6 +28,13 @@ type Fact struct {
 	Value     []byte // do not change it
 	Owner     string // the node that wrote it
 	Expires   time.Time
+	Stamp     uint64 // of the words on a key, a later one has a greater stamp
+}
+
+// Host is the name of the owner without what makes it unique.
+func (f Fact) Host() string {
+	host, _, _ := cutName(f.Owner)
+	return host
 }
 
 // facts keeps the last word on every key. Words are ordered by hybrid logical clocks: by the writers' clocks, and at any
@@ -64,15 +76,22 @@ func (f *facts) put(w wireFact, now time.Time) bool {
 		return false
 	}
 	f.clock = max(f.clock, w.stamp)
+	if w.ttl <= 0 || w.ttl > longestTTL {
+		return false
+	}
 	before, known := f.kinds[w.kind][w.key]
-	if known && !w.after(before) || w.ttl <= 0 || w.ttl > longestTTL {
+	if known && w.stamp == before.stamp && w.owner == before.owner {
+		return f.lasts(w.kind, w.key, now.Add(w.ttl))
+	}
+	if known && !w.after(before) {
 		return false
 	}
 	size := len(w.key) + len(w.value)
 	if known {
 		size -= len(before.key) + len(before.value)
 	}
-	if !known && f.count >= mostFacts || f.bytes+size > mostFactBytes {
+	full := !known && (f.count >= mostFacts || len(f.kinds[w.kind]) >= mostOfKind)
+	if full || f.bytes+size > mostFactBytes {
 		f.refusals.add(refusedTooMany, "the fact "+w.kind+" "+w.key+" of "+w.owner)
 		return false
 	}
@@ -92,8 +111,17 @@ func (f *facts) put(w wireFact, now time.Time) bool {
 	return true
 }
 
+// lasts makes a word end later, if that is much later, and reports whether it was.
+func (f *facts) lasts(kind, key string, end time.Time) bool {
+	if end.Sub(f.ends[kind][key]) < prolonged {
+		return false
+	}
+	f.ends[kind][key] = end
+	return true
+}
+
 func (w wireFact) after(other wireFact) bool {
-	return cmp.Or(cmp.Compare(w.stamp, other.stamp), strings.Compare(w.owner, other.owner), bytes.Compare(w.value, other.value)) > 0
+	return cmp.Or(cmp.Compare(w.stamp, other.stamp), strings.Compare(w.owner, other.owner)) > 0
 }
 
 // pass reports whether w, which was heard, is to be passed on: when it is the last word and was not passed on yet.
@@ -135,11 +163,24 @@ func (f *facts) list(kind string, now time.Time) []Fact {
 	var list []Fact
 	for key, w := range f.kinds[kind] {
 		if end := f.ends[kind][key]; !w.deleted && now.Before(end) {
-			list = append(list, Fact{Kind: kind, Key: key, Value: w.value, Owner: w.owner, Expires: end})
+			list = append(list, Fact{Kind: kind, Key: key, Value: w.value, Owner: w.owner, Expires: end, Stamp: w.stamp})
 		}
 	}
 	slices.SortFunc(list, func(a, b Fact) int { return strings.Compare(a.Key, b.Key) })
 	return list
+}
+
+// counts is how many facts there are of each kind, without those that were ended.
+func (f *facts) counts() map[string]int {
+	counts := make(map[string]int, len(f.kinds))
+	for kind, facts := range f.kinds {
+		for _, w := range facts {
+			if !w.deleted {
+				counts[kind]++
+			}
+		}
+	}
+	return counts
 }
 
 // remaining is the rest of a fact's time.

@@ -51,7 +51,7 @@ func TestAFactReachesAllAndTheLastWriterWins(t *testing.T) {
 		}
 		return ""
 	})
-	a.Unshare("drain", "emqx 10.0.0.1:1883")
+	must(t, a.Unshare("drain", "emqx 10.0.0.1:1883"))
 	expect("")
 
 	must(t, a.Share("vote", "x", nil, 300*time.Millisecond))
@@ -93,7 +93,7 @@ func TestASecretIsNotSharedInTheClear(t *testing.T) {
 		t.Error(err)
 	}
 	n.mu.Lock()
-	n.hearFact(wireFact{kind: "ticket", key: "1", owner: "b~1", stamp: 1, ttl: time.Hour, secret: true}, true, time.Now())
+	n.hearFact(wireFact{kind: "ticket", key: "1", owner: "b~1", stamp: 1, ttl: time.Hour, secret: true}, time.Now())
 	n.mu.Unlock()
 	if len(n.Shared("ticket")) > 0 || n.Stats().Refused[refusedPlain] != 1 {
 		t.Errorf("%v, refused %v", n.Shared("ticket"), n.Stats().Refused)
@@ -115,14 +115,20 @@ func TestFactsAreBounded(t *testing.T) {
 			t.Errorf("%s: no error", what)
 		}
 	}
-	for i := range mostFacts {
-		must(t, n.Share("vote", fmt.Sprint(i), nil, time.Hour))
+	kinds := mostFacts / mostOfKind
+	for kind := range kinds {
+		for i := range mostOfKind {
+			must(t, n.Share(fmt.Sprint("kind ", kind), fmt.Sprint(i), nil, time.Hour))
+		}
+		if err := n.Share(fmt.Sprint("kind ", kind), "one more", nil, time.Hour); err == nil {
+			t.Error("no bound on one kind")
+		}
 	}
-	if err := n.Share("vote", "one more", nil, time.Hour); err == nil {
+	if err := n.Share("another kind", "one more", nil, time.Hour); err == nil {
 		t.Error("no bound")
 	}
-	must(t, n.Share("vote", "7", []byte("again"), time.Hour))
-	if got := n.Stats(); got.Facts != mostFacts || got.Refused[refusedTooMany] != 1 {
+	must(t, n.Share("kind 0", "7", []byte("again"), time.Hour))
+	if got := n.Stats(); got.Facts["kind 0"] != mostOfKind || n.facts.count != mostFacts || got.Refused[refusedTooMany] != uint64(kinds)+1 {
 		t.Errorf("%+v", got)
 	}
 }

@@ -98,6 +98,12 @@ func start(t testing.TB, o Options) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return run(t, n)
+}
+
+// run runs a node until the end of the test.
+func run(t testing.TB, n *Node) *running {
+	t.Helper()
 	if err := n.Listen(t.Context()); err != nil {
 		t.Fatal(err)
 	}

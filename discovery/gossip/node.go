@@ -33,6 +33,7 @@ type Node struct {
 	sends        chan send
 	dropped      atomic.Uint64 // of sends
 	wake         chan struct{}
+	met          chan struct{} // closed by the first call
 	watchers     watchers
 	factWatchers watchers
 
@@ -52,6 +53,7 @@ type Node struct {
 	due       time.Time         // when views are to be made anew; zero is never
 	tended    time.Time         // when time was last seen to pass
 	unsaved   bool
+	silent    silences
 	left      bool
 	ended     bool
 }
@@ -69,6 +71,7 @@ func New(o Options) (*Node, error) {
 		refusals: newRefusals(o.Log),
 		sends:    make(chan send, sendQueue),
 		wake:     make(chan struct{}, 1),
+		met:      make(chan struct{}),
 		views:    make(map[string]*view),
 		lacking:  make(map[string]*lack),
 		relayed:  make(map[string]uint64),

@@ -31,8 +31,13 @@ func (n *Node) rejoin(ctx context.Context) {
 	retry := min(firstRetry, n.o.rejoin)
 	settle := settleFirst
 	var trouble string
+	met := false
 	for {
 		called, err := n.call(ctx, settle > settleFirst && settle < settleFor)
+		if !met {
+			met = true
+			close(n.met)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return

@@ -121,6 +121,9 @@ func (n *Node) turn(now time.Time) time.Duration {
 			n.refresh(now)
 		}
 	}
+	if at := n.silent.report(n.log, now); !at.IsZero() {
+		soon(at)
+	}
 	if at := n.fetch(now); !at.IsZero() {
 		soon(at)
 	}

@@ -24,18 +24,49 @@ func (n *Node) ShareSecret(kind, key string, value []byte, ttl time.Duration) er
 	return n.share(wireFact{kind: kind, key: key, value: value, ttl: ttl, secret: true})
 }
 
-// Unshare ends a fact, whoever shared it. It does nothing when there is none.
-func (n *Node) Unshare(kind, key string) {
+// onItsWay is for how long an end is remembered of a fact that is not known here: it may be on its way.
+const onItsWay = time.Hour
+
+// Unshare ends a fact, whoever shared it. It may be one that has not arrived here yet.
+func (n *Node) Unshare(kind, key string) error {
 	now := time.Now()
 	n.mu.Lock()
+	defer n.mu.Unlock()
 	before, known := n.facts.kinds[kind][key]
-	ttl := n.facts.remaining(kind, key, now)
-	n.mu.Unlock()
-	if !known || before.deleted {
-		return
+	if before.deleted {
+		return nil
 	}
-	// It has to be remembered for as long as somebody may still have the fact itself.
-	n.share(wireFact{kind: kind, key: key, ttl: min(ttl+time.Minute, longestTTL), deleted: true, secret: before.secret})
+	ttl := onItsWay
+	if known { // its end has to be remembered for as long as somebody may still have the fact itself
+		ttl = min(n.facts.remaining(kind, key, now)+time.Minute, longestTTL)
+	}
+	return n.write(wireFact{kind: kind, key: key, ttl: ttl, deleted: true, secret: before.secret}, now)
+}
+
+// Prolong makes a fact last for ttl from now, if that is much longer than it would, without being a new word on its key. Every
+// node that holds a fact to be true may do so; the others hear of it in time.
+func (n *Node) Prolong(kind, key string, ttl time.Duration) {
+	now := time.Now()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if w, known := n.facts.kinds[kind][key]; known && !w.deleted && n.facts.lasts(kind, key, now.Add(min(ttl, longestTTL))) {
+		n.unsaved = true
+	}
+}
+
+// Adopt takes over the facts that another node of this process knew, as they are. It is for a node that does not run yet and takes the
+// place of the other.
+func (n *Node) Adopt(other *Node) {
+	now := time.Now()
+	other.mu.Lock()
+	known := other.facts.all(now, n.Encrypted())
+	other.mu.Unlock()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, w := range known {
+		n.facts.put(w, now)
+	}
+	n.stir(now, 0)
 }
 
 func (n *Node) share(w wireFact) error {
@@ -48,12 +79,16 @@ func (n *Node) share(w wireFact) error {
 		return fmt.Errorf("share %s %s: for %v: want up to %v", w.kind, w.key, w.ttl, longestTTL)
 	}
 	w.value = append([]byte(nil), w.value...)
-	now := time.Now()
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	return n.write(w, time.Now())
+}
+
+// write makes w the last word and tells it. n.mu is held.
+func (n *Node) write(w wireFact, now time.Time) error {
 	w, ok := n.facts.write(w, now)
 	if !ok {
-		return fmt.Errorf("share %s %s: there are %d facts, which is as many as are kept", w.kind, w.key, n.facts.count)
+		return fmt.Errorf("share %s %s: there are %d facts, %d of them of this kind, which is as many as are kept", w.kind, w.key, n.facts.count, len(n.facts.kinds[w.kind]))
 	}
 	n.relayFact(w)
 	n.stir(now, batchInterval)
@@ -81,3 +116,7 @@ func (n *Node) WatchShared(ctx context.Context, kind string, update func([]Fact)
 		}
 	}
 }
+
+// Met is closed once this node has exchanged what it knows with another for the first time, or has tried to with all it was
+// told to join.
+func (n *Node) Met() <-chan struct{} { return n.met }

@@ -104,9 +104,7 @@ func (n *Node) hearState(s state, now time.Time) {
 	for _, g := range s.digests {
 		n.hearOf(g.origin, g.seq, now)
 	}
-	for _, f := range s.facts {
-		n.hearFact(f, false, now)
-	}
+	n.hearFacts(s.facts, now)
 	if len(news) > fewNews && now.Sub(n.started) < quietBeginning {
 		return
 	}
@@ -152,16 +150,40 @@ func (n *Node) hearOf(origin string, seq uint64, now time.Time) {
 	n.prod()
 }
 
-func (n *Node) hearFact(w wireFact, broadcast bool, now time.Time) {
+// hearFact takes over one fact and reports whether it is news.
+func (n *Node) hearFact(w wireFact, now time.Time) bool {
 	if w.secret && !n.Encrypted() {
 		n.refusals.add(refusedPlain, "the fact "+w.kind+" of "+w.owner)
+		return false
+	}
+	w.passed = false
+	if !n.facts.put(w, now) {
+		return false
+	}
+	n.stir(now, batchInterval)
+	return true
+}
+
+// passFact tells everybody the last word that was heard, once.
+func (n *Node) passFact(w wireFact) {
+	if n.facts.pass(w) {
+		n.relayFact(w)
+	}
+}
+
+// hearFacts takes over the facts of a state and passes on what is news, with the same exception as for sets.
+func (n *Node) hearFacts(facts []wireFact, now time.Time) {
+	var news []wireFact
+	for _, w := range facts {
+		if n.hearFact(w, now) {
+			news = append(news, w)
+		}
+	}
+	if len(news) > fewNews && now.Sub(n.started) < quietBeginning {
 		return
 	}
-	if n.facts.put(w, now) {
-		n.stir(now, batchInterval)
-	}
-	if broadcast && n.facts.pass(w) {
-		n.relayFact(w)
+	for _, w := range news {
+		n.passFact(w)
 	}
 }
 

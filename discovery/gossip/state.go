@@ -17,6 +17,9 @@ const (
 
 	// restoredGrace is how long a set out of the state file stays at least, for gossip to confirm it.
 	restoredGrace = 30 * time.Second
+
+	// worthSaving is how long a fact must last still: what holds for minutes is learnt anew, or is over.
+	worthSaving = 15 * time.Minute
 )
 
 // savedState is the state file.
@@ -25,6 +28,7 @@ type savedState struct {
 	Saved   time.Time     `json:"saved"`
 	Members []savedMember `json:"members"`
 	Sets    []savedSet    `json:"sets"`
+	Facts   []savedFact   `json:"facts,omitempty"`
 }
 
 type savedMember struct {
@@ -47,6 +51,17 @@ type savedOffer struct {
 	Health  Health            `json:"health,omitempty"`
 	Tags    map[string]string `json:"tags,omitempty"`
 	Facts   map[string]string `json:"facts,omitempty"`
+}
+
+// savedFact is a shared fact. No secret is one.
+type savedFact struct {
+	Kind    string    `json:"kind"`
+	Key     string    `json:"key"`
+	Value   []byte    `json:"value,omitempty"`
+	Owner   string    `json:"member"`
+	Stamp   uint64    `json:"stamp"`
+	Until   time.Time `json:"until"`
+	Deleted bool      `json:"deleted,omitempty"`
 }
 
 // restore takes what the state file knows as suspected, until gossip speaks. A file that is not good is logged and made anew:
@@ -86,6 +101,11 @@ func (n *Node) restore() {
 		}
 		if n.catalog.room(nil, s.Origin, len(restored.offers)) {
 			n.catalog.replace(nil, restored)
+		}
+	}
+	for _, f := range saved.Facts {
+		if isName(f.Kind) && isText(f.Key, longestValue) && len(f.Value) <= biggestFact && isName(f.Owner) {
+			n.facts.put(wireFact{kind: f.Kind, key: f.Key, value: f.Value, owner: f.Owner, stamp: f.Stamp, ttl: f.Until.Sub(now), deleted: f.Deleted}, now)
 		}
 	}
 	n.stir(now, 0)
@@ -179,6 +199,11 @@ func (n *Node) stateToSave(now time.Time) savedState {
 			out.Endpoints = append(out.Endpoints, savedOffer{o.service, o.addr, o.weight, o.health, o.tags, o.facts})
 		}
 		saved.Sets = append(saved.Sets, out)
+	}
+	for _, w := range n.facts.all(now, false) {
+		if w.ttl >= worthSaving {
+			saved.Facts = append(saved.Facts, savedFact{w.kind, w.key, w.value, w.owner, w.stamp, now.Add(w.ttl), w.deleted})
+		}
 	}
 	return saved
 }

@@ -11,7 +11,7 @@ type Stats struct {
 	Silent        int               // dead but not forgotten
 	Announcements map[string]int    // endpoints by service, of live and of silent members, each announcer's counted
 	Suspected     map[string]int    // endpoints that nobody alive announces, by services that are watched
-	Facts         int               // shared
+	Facts         map[string]int    // shared, by kind
 	Refused       map[string]uint64 // by reason
 	BytesIn       uint64
 	BytesOut      uint64
@@ -33,7 +33,7 @@ func (n *Node) Stats() Stats {
 	defer n.mu.Unlock()
 	s.Members = n.catalog.living + 1
 	s.Silent = len(n.catalog.members) - n.catalog.living
-	s.Facts = n.facts.count
+	s.Facts = n.facts.counts()
 	s.Lacking = len(n.lacking)
 	count := func(known *set) {
 		for p := range known.offers {
