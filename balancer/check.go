@@ -63,6 +63,8 @@ func (o CheckOptions) withDefaults() CheckOptions {
 func (p *Pool) Check(ctx context.Context, o CheckOptions) {
 	c := &checker{CheckOptions: o.withDefaults()}
 	c.slots = make(chan struct{}, c.Concurrency)
+	p.checked.Store(true)
+	defer p.checked.Store(false)
 	watched := make(map[*node]context.CancelFunc)
 	var watchers sync.WaitGroup
 	for ctx.Err() == nil {
@@ -198,6 +200,7 @@ func (n *node) probed(err error, rise, fall int) {
 		n.mu.Unlock()
 		return
 	}
+	n.saw(err)
 	before := n.check.verdict
 	n.check = n.check.after(err, rise, fall)
 	if retryAt := n.retryAt.Load(); retryAt != 0 && n.why == ConnectFailed && n.check.rises == rise {

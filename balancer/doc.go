@@ -41,12 +41,17 @@
 // only a hand undoes. Ejection and the check do not overrule each other, except that successful probes bring the
 // trial of an endpoint forward that was ejected because it could not be reached.
 //
+// # What others say
+//
+// [Pool.Opinions] is what others may be told of the endpoints, and [Pool.Corroborate] is for what they say: that alone takes no
+// endpoint out of use, but with it one failed probe does.
+//
 // # Slow start
 //
 // An endpoint that appears while others serve, or comes back, gets a limited number of connections a second for a while.
 //
 // Everything Pick reads is an immutable snapshot behind an atomic pointer plus atomic counters in the endpoints, so it
-// takes no lock and allocates nothing. Update, Configure and SetDraining build a new snapshot under a lock.
+// takes no lock and allocates nothing. Update, Configure, SetDraining and SetDrains build a new snapshot under a lock.
 //
 // The package knows nothing of sockets, protocols, configuration files or where endpoints come from.
 package balancer

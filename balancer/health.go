@@ -33,6 +33,7 @@ func longer(out, failTimeout time.Duration) time.Duration {
 // fail counts a failure and ejects the node when it was one too many.
 func (n *node) fail(o Outcome, err error) {
 	n.failures.Add(1)
+	n.bad.Store(max(int64(n.pool.now()), 1))
 	n.blame(o, cause(o, err))
 }
 
@@ -72,7 +73,13 @@ func (n *node) judge(o Outcome, cause string) (reason string, ejected bool) {
 		}
 	}
 	n.why, n.cause = o, cause
-	n.outFor = nextOut(n.outFor, now-n.backAt, s.FailTimeout)
+	n.eject(s.FailTimeout, now)
+	return n.reason(s, now), true
+}
+
+// eject begins a time out. n.mu is held.
+func (n *node) eject(failTimeout, now time.Duration) {
+	n.outFor = nextOut(n.outFor, now-n.backAt, failTimeout)
 	n.outSince = now
 	n.answers = answers{}
 	n.check.rises = 0 // only what is probed from now on can shorten it
@@ -80,7 +87,6 @@ func (n *node) judge(o Outcome, cause string) (reason string, ejected bool) {
 	n.slowUntil.Store(0)
 	n.ejections.Add(1)
 	n.retryAt.Store(int64(now + n.outFor))
-	return n.reason(s, now), true
 }
 
 // stayOut is for a failure while ejected, of a trial or of a connection that was under way. The time out grows only once
@@ -148,6 +154,8 @@ func (n *node) forget() {
 	n.verdict.Store(uint32(passing))
 	n.slowUntil.Store(0)
 	n.answer.Store(0)
+	n.good.Store(0)
+	n.bad.Store(0)
 	n.passive, n.check = passive{}, check{}
 }
 

@@ -81,6 +81,7 @@ func (l *Lease) Established(took time.Duration) {
 		return
 	}
 	l.node.connect.Store(int64(took))
+	l.node.good.Store(max(int64(l.node.pool.now()), 1))
 	l.node.succeed(l.ejection, false)
 }
 

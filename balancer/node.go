@@ -28,7 +28,8 @@ type node struct {
 	seed uint64 // a hash of addr
 	pool *Pool
 
-	drained bool // by hand; guarded by pool.mu
+	good atomic.Int64 // the pool time at which it was last seen to work; 0 before
+	bad  atomic.Int64 // and to fail
 
 	mu sync.Mutex // guards what is below, verdict, and every change of retryAt but to an earlier or later trial
 	passive

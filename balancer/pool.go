@@ -2,6 +2,7 @@ package balancer
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -20,11 +21,13 @@ type Pool struct {
 	// every rotation at the first endpoint again.
 	turns [2]atomic.Uint64
 
+	checked  atomic.Bool   // Check is at work
 	updated  chan struct{} // holds an element when endpoints came or went since Check last looked
 	ejecting sync.Mutex    // so that MaxEjected holds for endpoints that fail at the same time; taken before node.mu
 
 	mu     sync.Mutex // serializes the building of snapshots
 	known  map[string]*node
+	drains map[string]string // what is drained by hand, known or not, and the reason to show
 	lastID NodeID
 	began  time.Duration // when it got its first endpoints; 0 before
 }
@@ -147,7 +150,7 @@ func (p *Pool) Update(endpoints []Endpoint) {
 		}
 		n.present.Store(false)
 		n.forget()
-		if n.active.Load() == 0 && !n.drained {
+		if _, drained := p.drains[addr]; n.active.Load() == 0 && !drained {
 			delete(p.known, addr)
 		}
 	}
@@ -174,19 +177,53 @@ func (p *Pool) Configure(o Options) {
 func (p *Pool) SetDraining(addr string, on bool) error {
 	p.mu.Lock()
 	n := p.known[addr]
-	if n == nil || !n.present.Load() && !n.drained {
+	if _, drained := p.drains[addr]; !drained && (n == nil || !n.present.Load()) {
 		p.mu.Unlock()
 		return fmt.Errorf("upstream %q has no endpoint %q: %w; `mqedge status` lists them", p.name, addr, ErrUnknownEndpoint)
 	}
-	if n.drained && !on {
-		n.startSlowly()
+	drains := maps.Clone(p.drains)
+	if drains == nil {
+		drains = make(map[string]string)
 	}
-	n.drained = on
-	s := p.current.Load()
-	changes := p.publish(s.Options, s.members)
+	delete(drains, addr)
+	if on {
+		drains[addr] = byHand
+	}
+	changes := p.drain(drains)
 	p.mu.Unlock()
 	p.tell(changes)
 	return nil
+}
+
+const byHand = "drained by hand"
+
+// SetDrains is SetDraining for all endpoints at once: those of drains get no new connections, and all others may. It also holds for
+// addresses that are no endpoints yet. The values are the reasons that Status shows.
+func (p *Pool) SetDrains(drains map[string]string) {
+	p.mu.Lock()
+	if maps.Equal(drains, p.drains) {
+		p.mu.Unlock()
+		return
+	}
+	changes := p.drain(maps.Clone(drains))
+	p.mu.Unlock()
+	p.tell(changes)
+}
+
+// drain puts drains in force. p.mu is held.
+func (p *Pool) drain(drains map[string]string) []Change {
+	before := p.drains
+	p.drains = drains
+	for addr := range before {
+		if _, still := drains[addr]; still {
+			continue
+		}
+		if n := p.known[addr]; n != nil {
+			n.startSlowly()
+		}
+	}
+	s := p.current.Load()
+	return p.publish(s.Options, s.members)
 }
 
 // Connections is the number of connections to the endpoint at addr, reserved ones included; 0 for one that is unknown.

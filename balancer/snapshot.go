@@ -14,6 +14,7 @@ type member struct {
 	Endpoint
 	node     *node
 	draining bool
+	drained  string // why, when draining
 }
 
 // tier is a set of candidates that is asked only when those before it have nobody.
@@ -22,12 +23,12 @@ type tier struct {
 	picker     picker
 }
 
-// newSnapshot takes Draining anew from the nodes. p.mu is held, or p not yet shared.
+// newSnapshot takes anew what is drained. p.mu is held, or p not yet shared.
 func newSnapshot(p *Pool, o Options, members []member) *snapshot {
 	s := &snapshot{Options: o, members: make([]member, len(members)), public: make([]Member, len(members)), alone: len(members) == 1}
 	var primary, backup []candidate
 	for i, m := range members {
-		m.draining = m.node.drained
+		m.drained, m.draining = p.drains[m.Addr]
 		s.members[i], s.public[i] = m, Member{m.node.id, m.Addr}
 		c := candidate{node: m.node, weight: m.Weight}
 		switch {

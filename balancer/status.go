@@ -55,7 +55,7 @@ func (p *Pool) endpointStatus(s *snapshot, m member) EndpointStatus {
 	active := n.active.Load()
 	var reasons []string
 	if m.draining {
-		reasons = append(reasons, "drained by hand")
+		reasons = append(reasons, m.drained)
 	}
 	if probes.reason != "" {
 		reasons = append(reasons, probes.reason)
