@@ -161,6 +161,7 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, tag reflect.StructTag, p p
 	if !d.is(n, yaml.SequenceNode, p) {
 		return
 	}
+	v.SetZero() // what is written takes the place of a default
 	for i, child := range n.Content {
 		at := p.index(i)
 		d.at[at.text] = position{child.Line, child.Column}

@@ -22,8 +22,9 @@ type Gossip struct {
 	Join      []string       `yaml:"join" kind:"address"`
 	KeyFile   string         `yaml:"key_file" kind:"file"` // "": none, on loopback
 	Label     string         `yaml:"label"`
-	Allow     []netip.Prefix `yaml:"allow"`                  // empty: all
-	StateFile string         `yaml:"state_file" kind:"file"` // "": none
+	Allow     []netip.Prefix `yaml:"allow"`                                // empty: all
+	StateFile string         `yaml:"state_file" kind:"file"`               // "": none
+	Share     []string       `yaml:"share" one_of:"drains health tickets"` // what edges share beside endpoints
 	Announce  []Announcement `yaml:"announce"`
 }
 
@@ -44,7 +45,7 @@ func DefaultDNS() DNS {
 
 // DefaultGossip returns a gossip section in which nothing is written.
 func DefaultGossip() Gossip {
-	return Gossip{Bind: "0.0.0.0:7946", Label: "mqedge"}
+	return Gossip{Bind: "0.0.0.0:7946", Label: "mqedge", Share: []string{"drains", "health", "tickets"}}
 }
 
 // DefaultAnnouncement returns an announcement without service and address.
