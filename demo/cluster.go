@@ -8,24 +8,33 @@ import (
 	"github.com/mqedge/mqedge/demo/hooks"
 )
 
-// cluster is three brokers of which each hands what its clients publish to the
+const (
+	founders   = 3        // brokers that are there from the start
+	latecomer  = founders // the one that is added
+	allBrokers = founders + 1
+)
+
+// cluster is brokers of which each hands what its clients publish to the
 // others, as nodes of EMQX do. Once hooked each makes the hook calls of EMQX, too.
 type cluster struct {
-	addrs [3]string // they keep them for life
 	calls *calls
 
 	mu      sync.RWMutex
-	hooks   string            // where hook calls go; "": nowhere
-	brokers [3]*broker.Broker // nil while killed
-	nodes   [3]*hooks.Node    // nil while killed or not hooked
+	addrs   [allBrokers]string         // they keep them from their first start
+	hooks   string                     // where hook calls go; "": nowhere
+	brokers [allBrokers]*broker.Broker // nil while not running
+	nodes   [allBrokers]*hooks.Node    // nil while not running or not hooked
 }
 
-// startCluster gives each broker a loopback address of its own where the system
-// has them: no outgoing connection can take the port of a killed broker then.
+// startCluster starts the founders. It gives each broker a loopback address of its
+// own where the system has them: no outgoing connection can take the port of a
+// killed broker then.
 func startCluster() (*cluster, error) {
 	c := &cluster{calls: newCalls()}
-	for i := range c.brokers {
+	for i := range c.addrs {
 		c.addrs[i] = loopback(fmt.Sprintf("127.0.0.%d", 11+i)) + ":0"
+	}
+	for i := range founders {
 		if err := c.revive(i); err != nil {
 			c.close()
 			return nil, err
@@ -34,13 +43,13 @@ func startCluster() (*cluster, error) {
 	return c, nil
 }
 
-// revive starts broker i, empty, on the address it had.
+// revive starts broker i, empty, on the address it had if it ran before.
 func (c *cluster) revive(i int) error {
 	if err := c.load(i); err != nil {
 		return err
 	}
 	b, err := broker.Start(broker.Options{
-		Addr: c.addrs[i], Name: fmt.Sprintf("broker-%d", i+1), ProxyProtocol: true,
+		Addr: c.addr(i), Name: fmt.Sprintf("broker-%d", i+1), ProxyProtocol: true,
 		OnEvent: func(e broker.Event) {
 			if n := c.node(i); n != nil && e.Kind == broker.Connected {
 				n.Connected(e.Client.ID)
@@ -88,7 +97,10 @@ func (c *cluster) hook(addr string) error {
 	c.mu.Lock()
 	c.hooks = addr
 	c.mu.Unlock()
-	for i := range c.nodes {
+	for i, b := range c.running() {
+		if b == nil {
+			continue
+		}
 		if err := c.load(i); err != nil {
 			return err
 		}
@@ -100,7 +112,7 @@ func (c *cluster) hook(addr string) error {
 func (c *cluster) unhook() {
 	c.mu.Lock()
 	nodes := c.nodes
-	c.hooks, c.nodes = "", [3]*hooks.Node{}
+	c.hooks, c.nodes = "", [allBrokers]*hooks.Node{}
 	c.mu.Unlock()
 	for _, n := range nodes {
 		if n != nil {
@@ -117,7 +129,7 @@ func (c *cluster) load(i int) error {
 		return nil
 	}
 	n, err := hooks.NewNode(hooks.NodeOptions{
-		Addr: c.hooks, Name: fmt.Sprintf("broker-%d@demo", i+1), Began: c.calls.began, Ended: c.calls.ended,
+		Addr: c.hooks, Name: nodeName(i), Began: c.calls.began, Ended: c.calls.ended,
 	})
 	c.nodes[i] = n
 	c.mu.Unlock()
@@ -125,6 +137,18 @@ func (c *cluster) load(i int) error {
 		n.Load()
 	}
 	return err
+}
+
+// nodeName is what broker i calls itself in hook calls.
+func nodeName(i int) string { return fmt.Sprintf("broker-%d@demo", i+1) }
+
+// addr is where broker i listens. Its port is 0 before its first start.
+func (c *cluster) addr(i int) string { return c.addresses()[i] }
+
+func (c *cluster) addresses() [allBrokers]string {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.addrs
 }
 
 func (c *cluster) node(i int) *hooks.Node {
@@ -141,7 +165,7 @@ func (c *cluster) forward(from int, m broker.Message) {
 	}
 }
 
-func (c *cluster) running() [3]*broker.Broker {
+func (c *cluster) running() [allBrokers]*broker.Broker {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	return c.brokers
@@ -165,6 +189,17 @@ func (c *cluster) clients() map[string]seen {
 		}
 	}
 	return all
+}
+
+// clientsOf are the ids of those of broker i.
+func (c *cluster) clientsOf(i int) map[string]bool {
+	ids := make(map[string]bool)
+	for id, client := range c.clients() {
+		if client.broker == i {
+			ids[id] = true
+		}
+	}
+	return ids
 }
 
 // connections is the number of open connections on all brokers.

@@ -138,10 +138,11 @@ func (f *fleet) pending() int {
 	return f.ledger.pending()
 }
 
-// reconnect makes every n-th device disconnect and come back. It returns which.
-func (f *fleet) reconnect(n int) []int {
+// reconnect makes every n-th device, from first on, disconnect and come back. It
+// returns which.
+func (f *fleet) reconnect(first, n int) []int {
 	var who []int
-	for i := 0; i < fleetSize; i += n {
+	for i := first; i < fleetSize; i += n {
 		select {
 		case f.devices[i].leave <- struct{}{}:
 		default: // told already

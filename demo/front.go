@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -32,29 +33,31 @@ type front struct {
 	admin  *admin.Client
 	log    *lastLine
 	roots  *x509.CertPool
-	caFile string // for mosquitto_sub; the only file there is
+	caFile string // for mosquitto_sub
+	keys   string // the key file of gossip
 
 	maxConnections atomic.Int64 // what the next reload finds in the configuration
-	endpoints      []string     // brokers
-	providers      []string     // hook servers
 	plan           plan
 
 	beginDrain, stopNow context.CancelFunc
 	ended               chan struct{}
 }
 
-func startFront(endpoints, providers []string, p plan, version string) (*front, error) {
-	f := &front{log: &lastLine{}, endpoints: endpoints, providers: providers, plan: p, ended: make(chan struct{})}
+func startFront(p plan, version string) (*front, error) {
+	f := &front{log: &lastLine{}, plan: p, ended: make(chan struct{})}
 	pair, err := f.certificate()
+	if err == nil {
+		f.keys, err = writeTemp("mqedge-demo-*.keys", newGossipKey())
+	}
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, f.removeFiles())
 	}
 	f.edge = edge.New(edge.Options{
 		Load: f.load, LogOutput: f.log, Version: version,
 		Certificates: map[string][]certs.KeyPair{listenerName: {pair}},
 	})
 	if err := f.edge.Start(); err != nil {
-		return nil, errors.Join(err, os.Remove(f.caFile))
+		return nil, errors.Join(err, f.removeFiles())
 	}
 	f.admin = admin.NewClient(f.edge.AdminAddress().String())
 	drain, beginDrain := context.WithCancel(context.Background())
@@ -103,7 +106,7 @@ func (f *front) load() (*configs.Config, configs.Problems) {
 	l := configs.DefaultListener()
 	l.Bind, l.Upstream, l.TLS = []string{"127.0.0.1:0"}, upstreamName, &tls
 	l.MaxConnections = int(f.maxConnections.Load())
-	u := f.upstream(f.endpoints)
+	u := f.upstream(emqxService)
 	u.SendProxy = "v2"
 
 	hooks := configs.DefaultListener()
@@ -113,7 +116,7 @@ func (f *front) load() (*configs.Config, configs.Problems) {
 	// Of a message that a hook server had when it was killed the edge cannot know
 	// whether it was acted on. It goes on unchanged.
 	exhook.OnFailure.Publish = "ignore"
-	p := f.upstream(f.providers)
+	p := f.upstream(hooksService)
 	p.Balance, p.ExHook = "hash", &exhook
 
 	c := configs.Default()
@@ -121,19 +124,36 @@ func (f *front) load() (*configs.Config, configs.Problems) {
 	c.AccessLog.Path = ""
 	c.Drain = configs.Drain{Over: f.plan.drainOver, Deadline: f.plan.drainOver + patience}
 	c.Listeners = map[string]*configs.Listener{listenerName: &l, hooksName: &hooks}
+	c.Gossip = gossipSection("edge", f.keys)
 	c.Upstreams = map[string]*configs.Upstream{upstreamName: &u, hooksName: &p}
 	return &c, nil
 }
 
-func (f *front) upstream(endpoints []string) configs.Upstream {
+// upstream names no endpoint: it has those that are announced.
+func (f *front) upstream(service string) configs.Upstream {
 	u := configs.DefaultUpstream()
 	u.Health.Passive.FailTimeout = f.plan.failTimeout
-	for _, addr := range endpoints {
-		e := configs.DefaultEndpoint()
-		e.Address = addr
-		u.Endpoints = append(u.Endpoints, e)
-	}
+	u.Gossip = service
 	return u
+}
+
+// gossip is where others join.
+func (f *front) gossip() (addr string, err error) {
+	ctx := context.Background()
+	found := until(ctx, patience, func() bool {
+		var members []admin.Member
+		members, err = f.admin.Members(ctx)
+		for _, m := range members {
+			if m.Self && m.Address != "" {
+				addr = m.Address
+			}
+		}
+		return addr != ""
+	})
+	if !found && err == nil {
+		err = errors.New("it does not take part in gossip")
+	}
+	return addr, err
 }
 
 // hooks is where EMQX would be told to make its calls.
@@ -163,25 +183,31 @@ func (f *front) reload(ctx context.Context, maxConnections int) error {
 	return nil
 }
 
-// endpoint asks the admin address for endpoint i.
-func (f *front) endpoint(ctx context.Context, i int) (admin.Endpoint, error) {
+// endpoint asks the admin address for a broker.
+func (f *front) endpoint(ctx context.Context, addr string) (admin.Endpoint, error) {
 	s, err := f.admin.Status(ctx)
 	if err != nil {
 		return admin.Endpoint{}, err
 	}
-	if e := endpoints(s, upstreamName); i < len(e) {
-		return e[i], nil
+	if e := endpoints(s, upstreamName, addr); len(e) == 1 {
+		return e[0], nil
 	}
-	return admin.Endpoint{}, fmt.Errorf("the edge does not list endpoint %s", f.endpoints[i])
+	return admin.Endpoint{}, fmt.Errorf("the edge does not list endpoint %s", addr)
 }
 
-func endpoints(s admin.Status, upstream string) []admin.Endpoint {
+// endpoints are those of an upstream that have one of the addresses, in the order of these.
+func endpoints(s admin.Status, upstream string, addrs ...string) (found []admin.Endpoint) {
 	for _, u := range s.Upstreams {
-		if u.Name == upstream {
-			return u.Endpoints
+		if u.Name != upstream {
+			continue
+		}
+		for _, addr := range addrs {
+			if i := slices.IndexFunc(u.Endpoints, func(e admin.Endpoint) bool { return e.Address == addr }); i >= 0 {
+				found = append(found, u.Endpoints[i])
+			}
 		}
 	}
-	return nil
+	return found
 }
 
 // drain ends the edge as SIGTERM does and waits for it.
@@ -195,7 +221,16 @@ func (f *front) close() error {
 	f.stopNow()
 	<-f.ended
 	f.beginDrain()
-	return os.Remove(f.caFile)
+	return f.removeFiles()
+}
+
+func (f *front) removeFiles() (err error) {
+	for _, name := range []string{f.caFile, f.keys} {
+		if name != "" {
+			err = errors.Join(err, os.Remove(name))
+		}
+	}
+	return err
 }
 
 // lastLine keeps the latest line of the edge's log, so that the log does not

@@ -73,7 +73,7 @@ func (d *demo) reviveProvider(ctx context.Context) {
 	until(ctx, patience, func() bool {
 		heard, _ = d.providers.heard(v)
 		back = after(heard, its, began)
-		return back == len(its) && len(heard.Nodes) == len(d.cluster.addrs)
+		return back == len(its) && loadedBy(heard) == founders
 	})
 	if ctx.Err() != nil {
 		return
@@ -85,16 +85,28 @@ func (d *demo) reviveProvider(ctx context.Context) {
 			strangers++
 		}
 	}
-	first := len(heard.Nodes) == len(d.cluster.addrs) && heard.Early == 0
+	nodes := loadedBy(heard)
+	first := nodes == founders && heard.Early == 0
 	d.promises.heard.record(first && back == len(its),
 		"OnProviderLoaded of %d brokers, %d calls before it; %d of %d devices after %s, %d of the %d others",
-		len(heard.Nodes), heard.Early, back, len(its), brief(last), strangers, len(d.outage.others))
+		nodes, heard.Early, back, len(its), brief(last), strangers, len(d.outage.others))
 	d.screen.say("It heard OnProviderLoaded of %d brokers and %d calls before that, and has the calls for %d of its %d devices again after %s, "+
-		"and for %d of the %d others.", len(heard.Nodes), heard.Early, back, len(its), brief(last), strangers, len(d.outage.others))
+		"and for %d of the %d others.", nodes, heard.Early, back, len(its), brief(last), strangers, len(d.outage.others))
 
 	a := d.calls.sinceMark()
 	d.promises.outage.record(a.lost == 0, "%v", a)
 	d.screen.say("From the kill until now: %v.", a)
+}
+
+// loadedBy counts the founders whose OnProviderLoaded a hook server heard.
+func loadedBy(h hooks.Heard) int {
+	n := 0
+	for i := range founders {
+		if h.Nodes[nodeName(i)] > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // countCalls ends the brokers' part in hooks, once nobody publishes.

@@ -17,10 +17,10 @@ const (
 
 // plan is when what happens, from the start of a round.
 type plan struct {
-	reload, kill, revive, killHooks, reviveHooks, end time.Duration
+	reload, kill, revive, add, withdraw, killHooks, reviveHooks, end time.Duration
 
 	failTimeout time.Duration // of the edge's passive health
-	drainOver   time.Duration
+	drainOver   time.Duration // likewise of a broker that is withdrawn
 }
 
 // planFor scales the story to a duration. Zero means rounds without an end.
@@ -35,8 +35,8 @@ func planFor(d time.Duration) plan {
 	unit := d / 24
 	drainOver := min(max(2*unit, time.Second), 3*time.Second)
 	return plan{
-		reload: 3 * unit, kill: 6 * unit, revive: 10 * unit,
-		killHooks: 14 * unit, reviveHooks: 14*unit + min(3*unit, longestOutage), end: d - drainOver - unit/2,
+		reload: 2*unit + unit/2, kill: 5 * unit, revive: 8 * unit, add: 10 * unit, withdraw: 12 * unit,
+		killHooks: 15 * unit, reviveHooks: 15*unit + min(11*unit/4, longestOutage), end: d - drainOver - unit/2,
 		failTimeout: min(max(2*unit, time.Second), 3*time.Second),
 		drainOver:   drainOver,
 	}

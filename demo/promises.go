@@ -15,17 +15,20 @@ type promise struct {
 
 // promises are in the order in which the story comes to them.
 type promises struct {
-	tls, addresses, reload, kill, ejection, comeback, heir, heard, outage, messages, calls, drain promise
+	found, tls, addresses, reload, kill, ejection, comeback, added, withdrawn, heir, heard, outage, messages, calls, drain promise
 }
 
 func newPromises() *promises {
 	return &promises{
+		found:     promise{text: "the edge learns by gossip of all that an agent announces"},
 		tls:       promise{text: "every device connects through TLS"},
 		addresses: promise{text: "the brokers see each device's own address, through PROXY"},
 		reload:    promise{text: "a reload under traffic ends no connection and refuses none"},
 		kill:      promise{text: fmt.Sprintf("the devices of a killed broker are with the others within %v", patience)},
 		ejection:  promise{text: "the edge takes a killed broker out"},
 		comeback:  promise{text: "a broker that is back gets connections again"},
+		added:     promise{text: fmt.Sprintf("a broker that is announced while all runs is in use within %v and gets devices", patience)},
+		withdrawn: promise{text: "the devices of a broker that is withdrawn are moved to the others, bit by bit"},
 		heir:      promise{text: fmt.Sprintf("the hook calls of a killed hook server are with the other within %v", patience)},
 		heard:     promise{text: "a hook server that is back hears OnProviderLoaded first and gets its devices again"},
 		outage:    promise{text: "no hook call is lost when a hook server is killed and comes back"},
@@ -44,7 +47,7 @@ func (p *promise) record(kept bool, format string, args ...any) {
 
 func (p *promises) all() []*promise {
 	return []*promise{
-		&p.tls, &p.addresses, &p.reload, &p.kill, &p.ejection, &p.comeback,
+		&p.found, &p.tls, &p.addresses, &p.reload, &p.kill, &p.ejection, &p.comeback, &p.added, &p.withdrawn,
 		&p.heir, &p.heard, &p.outage, &p.messages, &p.calls, &p.drain,
 	}
 }

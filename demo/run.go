@@ -28,7 +28,7 @@ type Options struct {
 // true; with a Duration one that was not come to is among them.
 func Run(ctx context.Context, o Options) (err error) {
 	d := &demo{
-		plan: planFor(o.Duration), endless: o.Duration == 0, promises: newPromises(), changed: make(chan struct{}, 1),
+		plan: planFor(o.Duration), endless: o.Duration == 0, version: o.Version, promises: newPromises(), changed: make(chan struct{}, 1),
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -49,11 +49,16 @@ func Run(ctx context.Context, o Options) (err error) {
 		return fmt.Errorf("demo: start the hook servers: %w", err)
 	}
 	defer d.providers.close()
-	if d.front, err = startFront(d.cluster.addrs[:], d.providers.addrs[:], d.plan, o.Version); err != nil {
+	if d.front, err = startFront(d.plan, o.Version); err != nil {
 		return fmt.Errorf("demo: start the edge: %w", err)
 	}
 	defer func() { err = errors.Join(err, d.front.close()) }()
 	d.screen.print(d.greeting(o)...)
+	if err = d.startAgent(); err != nil {
+		return fmt.Errorf("demo: start the agent: %w", err)
+	}
+	defer d.agent.close()
+	d.find(ctx)
 	if err = d.cluster.hook(d.front.hooks()); err != nil {
 		return fmt.Errorf("demo: have the brokers call hooks: %w", err)
 	}
@@ -74,11 +79,13 @@ func Run(ctx context.Context, o Options) (err error) {
 type demo struct {
 	plan      plan
 	endless   bool
+	version   string
 	screen    *screen
 	cluster   *cluster
 	calls     *calls // the cluster's
 	providers *providers
 	front     *front
+	agent     *agent
 	fleet     *fleet
 	promises  *promises
 	changed   chan struct{} // asks for the table
@@ -93,7 +100,8 @@ type demo struct {
 
 func (d *demo) greeting(o Options) []string {
 	lines := wrap("", fmt.Sprintf("mqedge %s: three brokers that stand for an EMQX cluster, mqedge with TLS in front of them, "+
-		"%d devices, and two hook servers that mqedge spreads the brokers' ExHook calls over. All of it is in this process and on loopback.", cmp.Or(o.Version, "devel"), fleetSize))
+		"%d devices, two hook servers that mqedge spreads the brokers' ExHook calls over, and an agent that announces brokers and hook servers "+
+		"by gossip. All of it is in this process and on loopback.", cmp.Or(o.Version, "devel"), fleetSize))
 	end := "Ctrl-C ends it."
 	if o.Duration > 0 {
 		end = fmt.Sprintf("It ends by itself after %v.", max(o.Duration, shortest))
@@ -140,7 +148,9 @@ func (d *demo) display() (stop func()) {
 func (d *demo) view(ctx context.Context) view {
 	v := view{devices: d.fleet.snapshot(), log: d.front.log.String()}
 	if s, err := d.front.admin.Status(ctx); err == nil {
-		v.endpoints, v.providers = endpoints(s, upstreamName), endpoints(s, hooksName)
+		brokers := d.cluster.addresses()
+		v.endpoints, v.providers = endpoints(s, upstreamName, brokers[:]...), endpoints(s, hooksName, d.providers.addrs[:]...)
+		v.members = s.Members
 	}
 	now := time.Now()
 	var said [2]hooks.Heard

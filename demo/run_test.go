@@ -28,7 +28,7 @@ func TestEverythingPromisedComesTrueAndNothingIsLeft(t *testing.T) {
 			t.Errorf("not kept, or not said: %s", p.text)
 		}
 	}
-	for _, want := range []string{"mqedge 1.2.3", "mosquitto_sub --cafile " + folder, "Broker 2 (127.0.0.", "○ out", "connection refused (3 of 3",
+	for _, want := range []string{"mqedge 1.2.3", "mosquitto_sub --cafile " + folder, "Broker 2 (127.0.0.", "gossip      edge at 127.0.0.1:", "broker 4    127.0.0.14:", "Broker 4 (127.0.0.14", "○ out", "connection refused (3 of 3",
 		"Hook server 2 (127.0.0.", "hook calls  "} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in the output", want)

@@ -12,15 +12,16 @@ import (
 func TestTheTableShowsEndpointsHookServersDevicesAndMessages(t *testing.T) {
 	v := view{
 		endpoints: []admin.Endpoint{
-			{Address: "127.0.0.11:40211", Up: true, Connections: 24, Connects: 31},
-			{Address: "127.0.0.12:46855", Ejected: true, Connects: 19, Failures: 3, Reason: "connect failed: connection refused"},
+			{Address: "127.0.0.11:40211", Up: true, Source: "gossip", Connections: 24, Connects: 31},
+			{Address: "127.0.0.12:46855", Ejected: true, Source: "gossip", Connects: 19, Failures: 3, Reason: "connect failed: connection refused"},
 		},
 		providers: []admin.Endpoint{
 			{Address: "127.0.0.21:41413", Up: true},
 			{Address: "127.0.0.22:45955", Reason: "not connected: connection refused"},
 		},
-		heard: [2]heard{{calls: 1209, perSecond: 147.4, clients: 48}, {calls: 575, clients: 0}},
-		calls: account{answered: 1784, lost: 2}, callP50: 500 * time.Microsecond, callP99: 12 * time.Millisecond,
+		members: []admin.Member{{Host: "edge", Address: "127.0.0.1:35001", Alive: true, Self: true}, {Host: "agent"}},
+		heard:   [2]heard{{calls: 1209, perSecond: 147.4, clients: 48}, {calls: 575, clients: 0}},
+		calls:   account{answered: 1784, lost: 2}, callP50: 500 * time.Microsecond, callP99: 12 * time.Millisecond,
 		devices: []state{
 			{connected: true, tls: 0x304, mqtt: 5}, {connected: true, tls: 0x303, mqtt: 4}, {tls: 0x304, mqtt: 5},
 		},
@@ -28,15 +29,16 @@ func TestTheTableShowsEndpointsHookServersDevicesAndMessages(t *testing.T) {
 		seen: []string{"127.0.1.1:35549", "127.0.1.3:58343"}, log: `level=WARN msg="endpoint is out of use"`,
 	}
 	want := `
-              ENDPOINT           STATE  CONNECTIONS  ATTEMPTS  FAILURES
-  broker 1    127.0.0.11:40211   ● up            24        31         0
-  broker 2    127.0.0.12:46855   ○ out            0        19         3
+              ENDPOINT           STATE  SOURCE  CONNECTIONS  ATTEMPTS  FAILURES
+  broker 1    127.0.0.11:40211   ● up   gossip           24        31         0
+  broker 2    127.0.0.12:46855   ○ out  gossip            0        19         3
               connect failed: connection refused
               HOOK SERVER        STATE        CALLS  A SECOND   DEVICES
   hooks 1     127.0.0.21:41413   ● up         1,209       147        48
   hooks 2     127.0.0.22:45955   ○ out          575         0         0
               not connected: connection refused
   hook calls  1,784 answered, 2 lost; p50 0.5ms, p99 12ms, broker → edge → hook server and back
+  gossip      edge at 127.0.0.1:35001; agent, silent
   devices     2 of 3 connected: TLS 1.3 1, 1.2 1; MQTT 5 1, 3.1.1 1
   messages    192 a second, 12,345 delivered, 1 lost
   latency     p50 0.3ms, p99 12ms, device → edge → broker → edge → device

@@ -18,6 +18,7 @@ func (d *demo) tell(ctx context.Context) {
 		play func(context.Context)
 	}{
 		{0, d.connect}, {d.plan.reload, d.reload}, {d.plan.kill, d.kill}, {d.plan.revive, d.revive},
+		{d.plan.add, d.add}, {d.plan.withdraw, d.withdraw},
 		{d.plan.killHooks, d.killProvider}, {d.plan.reviveHooks, d.reviveProvider}, {d.plan.end, func(context.Context) {}},
 	}
 	for begin := d.screen.started; ; begin = time.Now() {
@@ -40,7 +41,7 @@ func (d *demo) tell(ctx context.Context) {
 }
 
 // victim is the broker that is killed in this round.
-func (d *demo) victim() int { return d.rounds % len(d.cluster.addrs) }
+func (d *demo) victim() int { return d.rounds % founders }
 
 func (d *demo) connect(ctx context.Context) {
 	all := until(ctx, patience, func() bool { return connected(d.fleet.snapshot()) == fleetSize })
@@ -116,17 +117,14 @@ func (d *demo) reload(ctx context.Context) {
 
 func (d *demo) kill(ctx context.Context) {
 	v := d.victim()
-	before, its := d.fleet.snapshot(), make(map[string]bool)
-	for id, c := range d.cluster.clients() {
-		its[id] = c.broker == v
-	}
+	before, its := d.fleet.snapshot(), d.cluster.clientsOf(v)
 	victims := 0
 	for _, s := range before {
 		if its[s.id] {
 			victims++
 		}
 	}
-	d.screen.say("Broker %d (%s) is killed, with %d devices on it.", v+1, d.cluster.addrs[v], victims)
+	d.screen.say("Broker %d (%s) is killed, with %d devices on it.", v+1, d.cluster.addr(v), victims)
 	met := -d.attempts(ctx, v)
 	killed := time.Now()
 	d.cluster.kill(v)
@@ -137,7 +135,7 @@ func (d *demo) kill(ctx context.Context) {
 	until(ctx, patience, func() bool {
 		back, lastBack = returned(before, d.fleet.snapshot(), its, killed)
 		if outAfter == 0 {
-			if e, err := d.front.endpoint(ctx, v); err == nil && !e.Up {
+			if e, err := d.front.endpoint(ctx, d.cluster.addr(v)); err == nil && !e.Up {
 				outAfter, why = time.Since(killed), e.Reason
 			}
 		}
@@ -187,43 +185,57 @@ func (d *demo) revive(ctx context.Context) {
 	}
 	d.screen.say("Broker %d is back. Connections stay where they are: this version of mqedge moves no live ones. "+
 		"Every third device reconnects now of its own accord.", v+1)
-	before, asked := d.fleet.snapshot(), time.Now()
-	who := make(map[string]bool)
-	for _, i := range d.fleet.reconnect(3) {
-		who[before[i].id] = true
-	}
-	back, up := 0, false
-	var lastBack time.Duration
-	until(ctx, patience, func() bool {
-		back, lastBack = returned(before, d.fleet.snapshot(), who, asked)
-		if !up {
-			e, err := d.front.endpoint(ctx, v)
-			up = err == nil && e.Up
-		}
-		return back == len(who) && up
+	m := d.reconnectSome(ctx, 0, v)
+	up := until(ctx, patience, func() bool {
+		e, err := d.front.endpoint(ctx, d.cluster.addr(v))
+		return err == nil && e.Up
 	})
 	if ctx.Err() != nil {
 		return
 	}
-	onIt := 0
-	for id, c := range d.cluster.clients() {
-		if who[id] && c.broker == v {
-			onIt++
-		}
-	}
-	d.promises.comeback.record(up && onIt > 0, "%d of %d that reconnected, within %s", onIt, len(who), brief(lastBack))
+	d.promises.comeback.record(up && m.onIt > 0, "%v", m)
 	verdict := "has it in use again"
 	if !up {
 		verdict = "still has it out"
 	}
-	d.screen.say("%d of the %d went to broker %d within %s, and the edge %s. All devices: %s.",
-		onIt, len(who), v+1, brief(lastBack), verdict, d.spread(nil))
+	d.screen.say("Of them, %v went to broker %d, and the edge %s. All devices: %s.", m, v+1, verdict, d.spread(nil))
 	d.compareAddresses(ctx)
+}
+
+// movement is what became of devices that reconnected.
+type movement struct {
+	onIt, all int // of the devices, with the broker they were to go to
+	last      time.Duration
+}
+
+func (m movement) String() string {
+	return fmt.Sprintf("%d of %d that reconnected within %s", m.onIt, m.all, brief(m.last))
+}
+
+// reconnectSome has every third device, from the first given, disconnect and come back, and looks who of them is on broker v then.
+func (d *demo) reconnectSome(ctx context.Context, first, v int) (m movement) {
+	before, asked := d.fleet.snapshot(), time.Now()
+	who := make(map[string]bool)
+	for _, i := range d.fleet.reconnect(first, 3) {
+		who[before[i].id] = true
+	}
+	m.all = len(who)
+	until(ctx, patience, func() bool {
+		var back int
+		back, m.last = returned(before, d.fleet.snapshot(), who, asked)
+		return back == m.all
+	})
+	for id := range d.cluster.clientsOf(v) {
+		if who[id] {
+			m.onIt++
+		}
+	}
+	return m
 }
 
 // attempts is how often the edge has tried to connect to broker i.
 func (d *demo) attempts(ctx context.Context, i int) int {
-	e, err := d.front.endpoint(ctx, i)
+	e, err := d.front.endpoint(ctx, d.cluster.addr(i))
 	if err != nil {
 		return 0
 	}
@@ -244,7 +256,7 @@ func (d *demo) refused(ctx context.Context) (int, error) {
 
 // spread says how many of these devices, or of all, each broker has.
 func (d *demo) spread(of map[string]bool) string {
-	var on [3]int
+	var on [allBrokers]int
 	clients := d.cluster.clients()
 	for _, s := range d.fleet.snapshot() {
 		if c, ok := clients[s.id]; ok && (of == nil || of[s.id]) {

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -8,7 +9,7 @@ import (
 func TestTheStoryFitsIntoItsTime(t *testing.T) {
 	for _, d := range []time.Duration{shortest, 10 * time.Second, time.Minute, time.Hour} {
 		p := planFor(d)
-		if !(0 < p.reload && p.reload+time.Second < p.kill && p.kill < p.revive && p.revive+time.Second < p.killHooks &&
+		if !(0 < p.reload && p.reload+time.Second < p.kill && p.kill < p.revive && p.revive+time.Second/2 < p.add && p.add+time.Second/2 < p.withdraw && p.withdraw+p.drainOver < p.killHooks &&
 			p.killHooks+time.Second < p.reviveHooks && p.reviveHooks+time.Second < p.end) {
 			t.Errorf("%v: scenes overlap: %+v", d, p)
 		}
@@ -66,6 +67,19 @@ func TestWhoReturnedHasANewConnection(t *testing.T) {
 	}
 }
 
+func TestPartingsAreCountedFromTheFirst(t *testing.T) {
+	before := []state{{id: "a", since: start}, {id: "b", since: start}, {id: "c", since: start}, {id: "d", since: start}}
+	now := []state{
+		{id: "a", until: start.Add(5 * time.Second)}, {id: "b", until: start.Add(3 * time.Second)},
+		{id: "c", until: start.Add(-time.Second)}, // before all this
+		{id: "d", until: start.Add(4 * time.Second)},
+	}
+	got := partings(before, now, map[string]bool{"a": true, "b": true, "c": true})
+	if !slices.Equal(got, []time.Duration{2 * time.Second, 0}) {
+		t.Errorf("%v", got)
+	}
+}
+
 func TestTheErrorNamesWhatDidNotComeTrue(t *testing.T) {
 	p := &promises{}
 	for i, each := range p.all() {
@@ -77,11 +91,11 @@ func TestTheErrorNamesWhatDidNotComeTrue(t *testing.T) {
 	}
 	p.kill.record(false, "15 of 16")
 	p.kill.record(true, "16 of 16") // a later round does not mend it
-	p.drain = promise{text: "l"}
-	if err := p.err(false); err == nil || err.Error() != "what did not come true: d (15 of 16)" {
+	p.drain = promise{text: "o"}
+	if err := p.err(false); err == nil || err.Error() != "what did not come true: e (15 of 16)" {
 		t.Error(err)
 	}
-	if err := p.err(true); err == nil || err.Error() != "what did not come true: d (15 of 16); l (did not come to it)" {
+	if err := p.err(true); err == nil || err.Error() != "what did not come true: e (15 of 16); o (did not come to it)" {
 		t.Error(err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 type view struct {
 	endpoints []admin.Endpoint // as the admin address has them; empty while it does not answer
 	providers []admin.Endpoint // likewise
+	members   []admin.Member   // of gossip, likewise
 	heard     [2]heard         // by each of them, as it says itself
 	calls     account
 	devices   []state
@@ -34,9 +35,9 @@ type heard struct {
 }
 
 func (v view) lines() []string {
-	lines := []string{"              ENDPOINT           STATE  CONNECTIONS  ATTEMPTS  FAILURES"}
+	lines := []string{"              ENDPOINT           STATE  SOURCE  CONNECTIONS  ATTEMPTS  FAILURES"}
 	for i, e := range v.endpoints {
-		lines = append(lines, fmt.Sprintf("  broker %d    %-17s  %s  %11d  %8d  %8d", i+1, e.Address, condition(e), e.Connections, e.Connects, e.Failures))
+		lines = append(lines, fmt.Sprintf("  broker %d    %-17s  %s  %-6s  %11d  %8d  %8d", i+1, e.Address, condition(e), e.Source, e.Connections, e.Connects, e.Failures))
 		if e.Reason != "" {
 			lines = append(lines, "              "+e.Reason)
 		}
@@ -45,6 +46,9 @@ func (v view) lines() []string {
 		lines = append(lines, "              the admin address does not answer")
 	}
 	lines = append(lines, v.hooks()...)
+	if len(v.members) > 0 {
+		lines = append(lines, "  gossip      "+hosts(v.members))
+	}
 	lines = append(lines,
 		fmt.Sprintf("  devices     %d of %d connected: %s", connected(v.devices), len(v.devices), kinds(v.devices)),
 		fmt.Sprintf("  messages    %.0f a second, %s delivered, %s lost", v.perSecond, count(v.messages.delivered), count(v.messages.lost)),
@@ -73,6 +77,19 @@ func (v view) hooks() []string {
 	}
 	return append(lines, fmt.Sprintf("  hook calls  %s answered, %s lost; p50 %s, p99 %s, broker → edge → hook server and back",
 		count(v.calls.answered), count(v.calls.lost), brief(v.callP50), brief(v.callP99)))
+}
+
+// hosts says who takes part in gossip.
+func hosts(members []admin.Member) string {
+	var names []string
+	for _, m := range members {
+		if m.Alive {
+			names = append(names, m.Host+" at "+m.Address)
+		} else {
+			names = append(names, m.Host+", silent")
+		}
+	}
+	return strings.Join(names, "; ")
 }
 
 func condition(e admin.Endpoint) string {

@@ -19,8 +19,9 @@ func newDemo() *cobra.Command {
 		Use:   "demo",
 		Short: "Show the product at work on loopback, with nothing else installed",
 		Long: `Start three embedded brokers behind PROXY protocol, the edge with TLS in front
-of them, some dozens of devices, and two hook servers that the brokers call as
-EMQX does; kill a broker and a hook server and bring them back; show what
+of them, some dozens of devices, two hook servers that the brokers call as EMQX
+does, and an agent from which the edge learns of both by gossip; kill a broker
+and a hook server and bring them back, add a broker and withdraw it; show what
 happens. Free ports on loopback are used, and nothing is left behind.
 
 Exit codes: 0 everything promised came true, 1 something did not.`,
