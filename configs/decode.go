@@ -181,7 +181,7 @@ func (d *decoder) names(n *yaml.Node, v reflect.Value, p path) {
 	if !d.is(n, yaml.MappingNode, p) {
 		return
 	}
-	v.Set(reflect.MakeMap(v.Type()))
+	v.SetZero() // {} is as nothing written
 	for _, e := range d.entries(n, p) {
 		name := e.key.Value
 		at := p.name(name)
@@ -193,6 +193,9 @@ func (d *decoder) names(n *yaml.Node, v reflect.Value, p path) {
 		element := reflect.New(v.Type().Elem()).Elem()
 		d.value(e.value, element, "", at)
 		if element.Kind() != reflect.Pointer || !element.IsNil() {
+			if v.IsNil() {
+				v.Set(reflect.MakeMap(v.Type()))
+			}
 			v.SetMapIndex(reflect.ValueOf(name), element)
 		}
 	}
