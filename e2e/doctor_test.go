@@ -100,6 +100,34 @@ upstreams:
 	}
 }
 
+func TestDoctorNamesAnnouncedPortsThatOutgoingConnectionsMayTakeOrHave(t *testing.T) {
+	t.Parallel()
+	there := startBroker(t)
+	from, err := net.Listen("tcp", "127.0.0.9:0") // to have a port that is free
+	must(t, err)
+	port := from.Addr().(*net.TCPAddr).Port
+	from.Close()
+	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 9), Port: port}}
+	outgoing, err := dialer.Dial("tcp", there.Addr())
+	must(t, err)
+	defer outgoing.Close()
+	agent := strings.NewReplacer("127.0.0.1:7946", "127.0.0.1:1", "127.0.0.1:7947", "127.0.0.1:0", "127.0.0.1:9902", "127.0.0.1:0").
+		Replace(example(t, "host-network-agent.yaml", map[string]string{":61881": fmt.Sprintf("127.0.0.9:%d", port), "  key_file: gossip.keys": ""}))
+	linux := fitHost(t, map[string]string{"proc/sys/net/ipv4/ip_local_port_range": "32768\t60999\n"})
+	if out, code := doctorOf(t, agent, "--root", linux, "--offline"); strings.Contains(out, "61891") {
+		t.Errorf("the ports of the example lie outside of Linux's default range; exit code %d:\n%s", code, out)
+	}
+	wide := fitHost(t, map[string]string{"proc/sys/net/ipv4/ip_local_port_range": "1024\t65535\n"})
+	out, code := doctorOf(t, agent, "--root", wide, "--offline")
+	if code != 1 || !containsAll(out, []string{"warning  ", "61891  gossip.announce[1].address\n", "net.ipv4.ip_local_reserved_ports", "61871-61875,61882-61885,61891-61895"}) {
+		t.Errorf("exit code %d:\n%s", code, out)
+	}
+	out, code = doctorOf(t, agent, "--offline") // this host, whose sockets are real
+	if code != 1 || !containsAll(out, []string{fmt.Sprintf("gossip.announce[0].address: nobody listens on port %d, and a connection has it", port), "ss -tanp"}) {
+		t.Errorf("exit code %d:\n%s", code, out)
+	}
+}
+
 func TestDoctorNamesWhoHasAPort(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")

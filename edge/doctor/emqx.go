@@ -62,12 +62,13 @@ func (p Process) rpcPort() (port int, manual bool) {
 }
 
 // listens returns the ports that the environment tells it to listen on, with
-// their variables.
+// their variables: those of EMQX 5, and of EMQX 4, where they have the name of the
+// listener and nothing behind it.
 func (p Process) listens() map[int]string {
 	out := make(map[int]string)
 	for _, name := range slices.Sorted(maps.Keys(p.Env)) {
 		listener, isBind := strings.CutSuffix(name, "__BIND")
-		if !isBind || p.Env[listener+"__ENABLE"] == "false" || p.Env[listener+"__ENABLED"] == "false" {
+		if !isBind && !isListener4(name) || p.Env[listener+"__ENABLE"] == "false" || p.Env[listener+"__ENABLED"] == "false" {
 			continue
 		}
 		value := strings.Trim(p.Env[name], `"`)
@@ -77,6 +78,12 @@ func (p Process) listens() map[int]string {
 		}
 	}
 	return out
+}
+
+// isListener4 knows EMQX_LISTENER__TCP__EXTERNAL, and EMQX_DASHBOARD__LISTENER__HTTP.
+func isListener4(name string) bool {
+	parts := strings.Split(name, "__")
+	return len(parts) == 3 && (parts[0] == "EMQX_LISTENER" || parts[1] == "LISTENER" && (parts[0] == "EMQX_DASHBOARD" || parts[0] == "EMQX_MANAGEMENT"))
 }
 
 // emqx looks at nodes that share a network, as containers with --network host do,

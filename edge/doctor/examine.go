@@ -28,7 +28,7 @@ func checks() []check {
 	asked := func(s subject) bool { return s.host.Endpoints != nil }
 	return []check{
 		{"addresses", configured, addresses},
-		{"ports", configured, localPorts},
+		{"ports", configured, ports},
 		{"endpoints", asked, endpoints},
 		{"EMQX", nil, emqx},
 		{"open files", nil, openFiles},

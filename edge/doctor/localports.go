@@ -18,12 +18,10 @@ func servers(s subject) []server {
 	for _, b := range s.needs.binds {
 		out = append(out, server{b.port, b.key, false})
 	}
+	for _, e := range s.needs.local(s.host) {
+		out = append(out, server{e.port, e.key, false})
+	}
 	for _, u := range s.needs.upstreams {
-		for _, e := range u.endpoints {
-			if e.here(s.host) {
-				out = append(out, server{e.port, e.key, false})
-			}
-		}
 		active := u.config.Health.Active
 		if active.Type != "none" && active.Port != 0 && slices.ContainsFunc(u.endpoints, func(e endpoint) bool { return e.here(s.host) }) {
 			out = append(out, server{active.Port, "upstreams." + u.name + ".health.active.port", false})
@@ -38,6 +36,34 @@ func servers(s subject) []server {
 	return out
 }
 
+func ports(s subject) []Finding { return append(heldPorts(s), localPorts(s)...) }
+
+// heldPorts looks for ports of endpoints on this host at which nobody listens and
+// that a connection has: a server that starts now would fail.
+func heldPorts(s subject) []Finding {
+	var out []Finding
+	named := make(map[int]bool)
+	for _, e := range s.needs.local(s.host) {
+		at := func(listen bool) int {
+			return slices.IndexFunc(s.host.Sockets, func(x Socket) bool { return int(x.Local.Port()) == e.port && x.Listen == listen })
+		}
+		i := at(false)
+		if i < 0 || at(true) >= 0 || named[e.port] {
+			continue
+		}
+		named[e.port] = true
+		holder := s.host.Sockets[i]
+		p, known := s.host.process(holder.PID)
+		out = append(out, Finding{
+			Severity: Error, What: fmt.Sprintf("%s: nobody listens on port %d, and a connection has it", e.key, e.port),
+			Why: fmt.Sprintf("It is one from %s, of %s: whoever is to listen there cannot until it ends. %s keeps the kernel from giving the port away again.",
+				holder.Local, who(p, known), reservedKey),
+			Commands: []string{fmt.Sprintf("ss -tanp 'sport = :%d'", e.port)},
+		})
+	}
+	return out
+}
+
 // localPorts looks for ports of servers that the kernel may give to outgoing
 // connections.
 func localPorts(s subject) []Finding {
@@ -46,19 +72,19 @@ func localPorts(s subject) []Finding {
 		return nil
 	}
 	reserved := parsePorts(s.host.Sysctls[reservedKey])
-	var ports []int
+	var found []int
 	var details []string
 	for _, v := range servers(s) {
 		if v.port == 0 || reserved.has(v.port) || !now.has(v.port) && !better.has(v.port) {
 			continue
 		}
-		if v.running && slices.Contains(ports, v.port) {
+		if v.running && slices.Contains(found, v.port) {
 			continue // its key was named already
 		}
-		ports = append(ports, v.port)
+		found = append(found, v.port)
 		details = append(details, fmt.Sprintf("%-5d  %s", v.port, v.who))
 	}
-	if len(ports) == 0 {
+	if len(found) == 0 {
 		return nil
 	}
 	const which = "The kernel gives ports of net.ipv4.ip_local_port_range, %s, to outgoing connections. A server that starts, or restarts, while one has its port cannot listen."
@@ -67,9 +93,9 @@ func localPorts(s subject) []Finding {
 		What:     "outgoing connections may take ports that servers of this host listen on",
 		Why:      fmt.Sprintf(which, now),
 		Details:  details,
-		Sysctls:  []Setting{{reservedKey, reserved.with(ports...).String()}},
+		Sysctls:  []Setting{{reservedKey, reserved.with(found...).String()}},
 	}
-	if !slices.ContainsFunc(ports, now.has) {
+	if !slices.ContainsFunc(found, now.has) {
 		f.What = "with the wider range of source ports, " + f.What
 		f.Why = fmt.Sprintf(which, better)
 		f.Severity = Note

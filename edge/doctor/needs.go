@@ -16,6 +16,7 @@ import (
 type needs struct {
 	binds     []bind
 	upstreams []upstream
+	announced []endpoint
 	most      int // connections at once; 0: no limit
 	tls       bool
 }
@@ -64,6 +65,9 @@ func newNeeds(c *configs.Config) needs {
 	}
 	if c.Gossip != nil {
 		n.binds = append(n.binds, newBind("gossip.bind", c.Gossip.Bind))
+		for i, a := range c.Gossip.Announce {
+			n.announced = append(n.announced, newAnnounced(fmt.Sprintf("gossip.announce[%d].address", i), a.Address))
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Upstreams)) {
 		n.upstreams = append(n.upstreams, newUpstream(c, name))
@@ -137,6 +141,16 @@ func newUpstream(c *configs.Config, name string) upstream {
 	return u
 }
 
+// newAnnounced is what an announcement offers. Without a host that is this one.
+func newAnnounced(key, address string) endpoint {
+	host, port, _ := net.SplitHostPort(address) // it was checked
+	if host == "" {
+		host = "localhost"
+	}
+	number, _ := strconv.Atoi(port)
+	return endpoint{key: key, address: address, host: host, port: number}
+}
+
 // capacity is how many connections the endpoints take by their own limits; 0 if
 // one of them has none.
 func capacity(u *configs.Upstream) int {
@@ -165,6 +179,16 @@ func (b bind) covers(s Socket) bool {
 	}
 	there := s.Local.Addr()
 	return b.host == there || b.host.IsUnspecified() || there.IsUnspecified() || !b.host.IsValid()
+}
+
+// local are the endpoints that may be on this host, known by address.
+func (n needs) local(h *Host) []endpoint {
+	var out []endpoint
+	for _, u := range n.upstreams {
+		out = append(out, u.endpoints...)
+	}
+	out = append(out, n.announced...)
+	return slices.DeleteFunc(out, func(e endpoint) bool { return !e.here(h) })
 }
 
 // addresses are those of an endpoint, as far as they are known.

@@ -79,7 +79,7 @@ func relevant(name string) bool {
 	}
 	_, ofEMQX := strings.CutPrefix(name, "EMQX_")
 	port := strings.HasSuffix(name, "__BIND") || strings.HasSuffix(name, "__ENABLE") || strings.HasSuffix(name, "__ENABLED")
-	return ofEMQX && (port || strings.HasSuffix(name, "_SERVER_PORT") || name == "EMQX_RPC__PORT_DISCOVERY")
+	return ofEMQX && (port || isListener4(name) || strings.HasSuffix(name, "_SERVER_PORT") || name == "EMQX_RPC__PORT_DISCOVERY")
 }
 
 // isEMQX tells it from RabbitMQ and other programs in Erlang.

@@ -146,9 +146,14 @@ func interfaceAddresses() []netip.Addr {
 	return out
 }
 
-// readSockets keeps those that listen, and those that have a port of the
-// configuration: a host may have a million others.
+// readSockets keeps those that listen, those that have an address to listen on, and of
+// those that have the port of an endpoint on this host one each: a host may have a
+// million others.
 func (h *Host) readSockets(root string, n needs) {
+	wanted := make(map[uint16]bool)
+	for _, e := range n.local(h) {
+		wanted[uint16(e.port)] = true
+	}
 	for _, name := range []string{"proc/net/tcp", "proc/net/tcp6"} {
 		f, err := os.Open(filepath.Join(root, name))
 		if err != nil {
@@ -157,6 +162,9 @@ func (h *Host) readSockets(root string, n needs) {
 		parseSockets(f, func(s Socket) {
 			if s.Listen || slices.ContainsFunc(n.binds, func(b bind) bool { return b.covers(s) }) {
 				h.Sockets = append(h.Sockets, s)
+			} else if wanted[s.Local.Port()] {
+				h.Sockets = append(h.Sockets, s)
+				delete(wanted, s.Local.Port())
 			}
 		})
 		f.Close()
