@@ -54,26 +54,8 @@ func NewClient(addr string) *Client {
 
 // Status asks for everything that Render prints.
 func (c *Client) Status(ctx context.Context) (Status, error) {
-	s := Status{Time: time.Now()}
-	for path, into := range map[string]any{
-		"/api/v1/version":      &s.Version,
-		"/api/v1/listeners":    &s.Listeners,
-		"/api/v1/upstreams":    &s.Upstreams,
-		"/api/v1/members":      &s.Members,
-		"/api/v1/certificates": &s.Certificates,
-	} {
-		if err := c.call(ctx, http.MethodGet, path, into); err != nil {
-			return Status{}, err
-		}
-	}
-	err := c.Health(ctx)
-	var not *NotReadyError
-	switch {
-	case err == nil:
-		s.Ready = true
-	case errors.As(err, &not):
-		s.Reason = not.Reason
-	default:
+	var s Status
+	if err := c.call(ctx, http.MethodGet, "/api/v1/status", &s); err != nil {
 		return Status{}, err
 	}
 	return s, nil

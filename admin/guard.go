@@ -28,6 +28,17 @@ func newGuard(loopback bool, tokenFile string) *guard {
 	return &guard{loopback: loopback, tokenFile: tokenFile, origins: http.NewCrossOriginProtection()}
 }
 
+// changes says who may change things: open, token or refused.
+func (g *guard) changes() string {
+	switch {
+	case g.tokenFile != "":
+		return "token"
+	case g.loopback:
+		return "open"
+	}
+	return "refused"
+}
+
 // change allows a call that changes something. A token is proof by itself, since no browser sends it unasked. Without
 // one, whoever can connect to loopback is trusted, except web pages: those of other origins, and those whose name was
 // made to resolve to this host (DNS rebinding).

@@ -17,6 +17,7 @@ import (
 
 const index = `mqedge admin address
 
+GET  /                             the dashboard
 GET  /metrics                      Prometheus
 GET  /livez                        200 while the process runs
 GET  /readyz                       200 while it takes connections, else 503 and why
@@ -24,10 +25,14 @@ GET  /api/v1/listeners
 GET  /api/v1/upstreams
 GET  /api/v1/members
 GET  /api/v1/certificates
+GET  /api/v1/version
 GET  /api/v1/connections           ?client_id=X &listener=NAME &upstream=NAME &endpoint=ADDR &limit=N (1000)
 DELETE /api/v1/connections         ?client_id=X
+GET  /api/v1/status                all of these five, whether it is ready, and the time
+GET  /api/v1/events                ?since=ID
+GET  /api/v1/history               ?since=NUMBER
+GET  /api/v1/access                whether the token that is sent, if one is needed, allows changing calls
 GET  /api/v1/config
-GET  /api/v1/version
 POST /api/v1/reload
 POST /api/v1/upstreams/NAME/endpoints/ADDR/drain
 POST /api/v1/upstreams/NAME/endpoints/ADDR/enable
@@ -47,7 +52,9 @@ func (s *Server) handler(loopback bool) http.Handler {
 	}
 	src := s.o.Source
 
-	route("/{$}", methods{http.MethodGet: func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, index) }})
+	route("/{$}", methods{http.MethodGet: uiFile("index.html")})
+	route("/ui/{file}", methods{http.MethodGet: uiFile("")})
+	route("/api/v1/{$}", methods{http.MethodGet: func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, index) }})
 	route("/livez", methods{http.MethodGet: func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") }})
 	route("/readyz", methods{http.MethodGet: s.ready})
 	route("/metrics", methods{http.MethodGet: promhttp.HandlerFor(s.o.Gatherer, promhttp.HandlerOpts{
@@ -61,6 +68,10 @@ func (s *Server) handler(loopback bool) http.Handler {
 	list("/api/v1/members", func() any { return orEmpty(src.Members()) })
 	list("/api/v1/certificates", func() any { return orEmpty(src.Certificates()) })
 	list("/api/v1/version", func() any { return s.o.Version })
+	route("/api/v1/status", methods{http.MethodGet: s.status})
+	route("/api/v1/events", methods{http.MethodGet: s.events})
+	route("/api/v1/history", methods{http.MethodGet: s.history})
+	route("/api/v1/access", methods{http.MethodGet: s.access(g)})
 	route("/api/v1/config", methods{http.MethodGet: s.config})
 	route("/api/v1/connections", methods{http.MethodGet: s.connections, http.MethodDelete: s.kick})
 	route("/api/v1/reload", methods{http.MethodPost: s.reload})
@@ -79,7 +90,7 @@ func (s *Server) handler(loopback bool) http.Handler {
 		}})
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		fail(w, http.StatusNotFound, fmt.Sprintf("there is nothing at %.200s: GET / lists what there is", r.URL.Path))
+		fail(w, http.StatusNotFound, fmt.Sprintf("there is nothing at %.200s: GET /api/v1/ lists what there is", r.URL.Path))
 	})
 	return mux
 }
@@ -238,6 +249,7 @@ func answer(w http.ResponseWriter, status int, v any) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
 	_, _ = w.Write(append(body, '\n'))

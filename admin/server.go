@@ -20,8 +20,10 @@ type Source interface {
 	Certificates() []Certificate
 	// Connections says how many match, and gives up to the filter's limit of them, as they are at that moment.
 	Connections(ConnectionFilter) (total int, some iter.Seq[Connection])
-	Config() []byte        // the configuration in effect, as YAML
-	Ready() (bool, string) // and, when not, why
+	Events(since uint64) EventList // those with a greater id; all when since is 0 or was never reached
+	History(since uint64) History  // the samples after that number; likewise
+	Config() []byte                // the configuration in effect, as YAML
+	Ready() (bool, string)         // and, when not, why
 }
 
 // Control changes the running process. Calls may come at once.

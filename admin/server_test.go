@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"reflect"
@@ -46,6 +47,14 @@ func (p *process) Upstreams() []Upstream {
 
 func (p *process) Certificates() []Certificate { return nil }
 func (p *process) Members() []Member           { return nil }
+
+func (p *process) Events(since uint64) EventList {
+	return EventList{Last: 7, Events: []Event{{ID: 7, FirstID: 3, Time: noon, FirstTime: noon, Count: 2, Level: "warn", Text: "t"}}[min(since/7, 1):]}
+}
+
+func (p *process) History(since uint64) History {
+	return History{Seconds: 2, Last: since, Time: noon, Listeners: []ListenerHistory{{Name: "mqtts", Active: Series{float32(math.NaN()), 1048577, 0.33333}}}}
+}
 
 func (p *process) Connections(f ConnectionFilter) (int, iter.Seq[Connection]) {
 	p.mu.Lock()
@@ -183,6 +192,12 @@ func TestEveryRouteAnswersInTheShapeThatIsPromised(t *testing.T) {
 		{"/api/v1/connections?limit=1", `[{"id":1,"listener":"","client":"","peer":"","client_id":"a","username":"","mqtt_version":"","keepalive":0,` +
 			`"server_name":"","upstream":"","endpoint":"","since":"0001-01-01T00:00:00Z","bytes_in":0,"bytes_out":0}]`},
 		{"/api/v1/version", `{"version":"1.2.3","commit":"","go":"","started":"2026-05-04T12:00:00Z"}`},
+		{"/api/v1/events", `{"last_id":7,"forgotten":0,"events":[{"id":7,"first_id":3,"time":"2026-05-04T12:00:00Z","first_time":"2026-05-04T12:00:00Z",` +
+			`"count":2,"level":"warn","text":"t","attributes":[]}]}`},
+		{"/api/v1/events?since=7", `{"last_id":7,"forgotten":0,"events":[]}`},
+		{"/api/v1/history?since=5", `{"seconds":2,"last":5,"time":"2026-05-04T12:00:00Z","listeners":[{"name":"mqtts","active":[null,1048577,0.3333],` +
+			`"accepted":[],"refused":[],"bytes_in":[],"bytes_out":[]}],"upstreams":[]}`},
+		{"/api/v1/access", `{"changes":"open","allowed":true,"reason":""}`},
 		{"/api/v1/config", `{"listeners":{"mqtts":{"bind":["127.0.0.1:1"]}},"log":{"level":"info"}}`},
 	} {
 		got := ask(t, http.MethodGet, addr, test.path)
@@ -190,7 +205,7 @@ func TestEveryRouteAnswersInTheShapeThatIsPromised(t *testing.T) {
 			t.Errorf("%s: %d %s\n got %s\nwant %s", test.path, got.status, got.header.Get("Content-Type"), got.body, test.want)
 		}
 	}
-	for path, want := range map[string]string{"/livez": "ok\n", "/readyz": "ready\n", "/metrics": "\nmqedge_answer 42\n", "/": "/api/v1/upstreams"} {
+	for path, want := range map[string]string{"/livez": "ok\n", "/readyz": "ready\n", "/metrics": "\nmqedge_answer 42\n", "/": "<title>mqedge", "/api/v1/": "/api/v1/upstreams"} {
 		if got := ask(t, http.MethodGet, addr, path); got.status != http.StatusOK || !strings.Contains(got.body, want) {
 			t.Errorf("%s: %d %q", path, got.status, got.body)
 		}

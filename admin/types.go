@@ -37,9 +37,22 @@ type Upstream struct {
 // ExHook is what an upstream knows of EMQX's side.
 type ExHook struct {
 	Nodes        []Node  `json:"nodes"`         // that call
+	Hooks        []Hook  `json:"hooks"`         // that were called, or that providers registered
 	Drift        []Drift `json:"drift"`         // where EMQX was told of other hooks than providers register now
 	Waiting      int     `json:"waiting"`       // calls that wait for a provider
 	EarlyWaiting int     `json:"early_waiting"` // notifications that are answered and not delivered yet
+}
+
+// Hook is what is known of the calls of one hook.
+type Hook struct {
+	Name         string  `json:"name"`          // as in EMQX 5
+	Providers    int     `json:"providers"`     // that registered it
+	Calls        uint64  `json:"calls"`         //
+	Errors       uint64  `json:"errors"`        // calls that ended with another status than OK
+	Seconds      float64 `json:"seconds"`       // that all of them took together
+	Fallbacks    uint64  `json:"fallbacks"`     // calls that no provider answered in time
+	EarlyQueued  uint64  `json:"early_queued"`  // notifications answered before their delivery
+	EarlyDropped uint64  `json:"early_dropped"` // of those, never delivered
 }
 
 // Node is an EMQX node.

@@ -222,6 +222,10 @@ func described(listener string, conns iter.Seq[proxy.Connection]) iter.Seq[admin
 	}
 }
 
+func (s source) Events(since uint64) admin.EventList { return s.e.events.since(since) }
+
+func (s source) History(since uint64) admin.History { return s.e.history.since(since) }
+
 func (s source) Config() []byte { return s.e.current.Load().config.Public() }
 
 func (s source) Ready() (bool, string) {

@@ -62,6 +62,8 @@ type Edge struct {
 	started      time.Time
 	probeName    string // what the client ids of probes begin with
 	memory       atomic.Pointer[memory]
+	events       events
+	history      history
 
 	mu        sync.Mutex // one start, reload or end at a time; guards what follows
 	tickets   map[string]*certs.Tickets
@@ -91,7 +93,7 @@ func New(o Options) *Edge {
 	e.living, e.end = context.WithCancel(context.Background())
 	e.logWriter = newLogWriter(o.LogOutput)
 	e.logHandler.use(e.logWriter, configs.Default().Log)
-	e.log = slog.New(e.logHandler)
+	e.log = slog.New(&eventHandler{next: e.logHandler, events: &e.events})
 	e.current.Store(&generation{})
 	e.memory.Store(&memory{})
 	e.registerMetrics()
@@ -207,6 +209,8 @@ func (e *Edge) Run(drain, stop context.Context) {
 	relaying := start(func(ctx context.Context) { e.relay.Run(ctx) })
 	cleaning := start(func(ctx context.Context) { e.giveBack(ctx.Done()) })
 	defer cleaning.stop()
+	sampling := start(e.sample)
+	defer sampling.stop()
 	if e.options.PaceGC {
 		defer paceGC()()
 	}

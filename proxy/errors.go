@@ -65,6 +65,17 @@ const (
 	reasonSpread   = "rebalanced"       // its endpoint had more than its share
 )
 
+// ForOperators reports whether refusals for a reason point to something that an operator may have to mend, rather
+// than to a client.
+func ForOperators(reason string) bool {
+	switch reason {
+	case reasonProxyTimeout, reasonProxyInvalid, reasonProxyUntrusted,
+		reasonMaxConnections, reasonNoEndpoint, reasonConnectFailed, reasonDeclined, reasonLocalLimit:
+		return true
+	}
+	return false
+}
+
 // isLocal reports whether a dial failed for want of something on this host, or
 // was given up, so that the endpoint is not to blame.
 func isLocal(err error) bool {
