@@ -16,19 +16,38 @@ import (
 
 const maxFileSize = 4 << 20
 
-// Load reads and checks a file. The Config is nil if any of the problems is an error.
-func Load(file string) (*Config, Problems) {
+// Check finds the mistakes that only those see who act on a configuration. It names each by its path, as Path makes it;
+// one in a value that is known to be wrong already is not told again.
+type Check func(c *Config, errorf func(path, format string, args ...any))
+
+// Path returns the path of a key, such as upstreams.emqx.tries, from the steps to it. A name that could be taken for
+// several steps is quoted.
+func Path(steps ...string) string {
+	path := ""
+	for _, step := range steps {
+		path = namePath(path, step)
+	}
+	return path
+}
+
+// Load reads and checks a file, also by more checks. The Config is nil if any of the problems is an error.
+func Load(file string, more ...Check) (*Config, Problems) {
 	data, err := readConfig(file)
 	if err != nil {
 		return nil, Problems{{File: file, Line: 1, Column: 1, Message: err.Error()}}
 	}
-	return Parse(file, data)
+	return Parse(file, data, more...)
 }
 
 // Parse is Load for the text of a file already read. The folder of name is where relative paths start.
-func Parse(name string, data []byte) (*Config, Problems) {
+func Parse(name string, data []byte, more ...Check) (*Config, Problems) {
 	r := newReport(name)
 	cfg := parse(r, name, data)
+	for _, check := range more {
+		if cfg != nil {
+			check(cfg, r.errorfOnce)
+		}
+	}
 	r.problems.sort()
 	if r.problems.Err() != nil {
 		return nil, r.problems

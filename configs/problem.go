@@ -85,6 +85,13 @@ func (r *report) errorf(path, format string, args ...any) {
 	r.add(at, path, fmt.Sprintf(format, args...), false)
 }
 
+// errorfOnce is errorf for a value that nothing is known to be wrong with yet.
+func (r *report) errorfOnce(path, format string, args ...any) {
+	if !r.failed(path) {
+		r.errorf(path, format, args...)
+	}
+}
+
 // warnf is errorf for what the file can be used in spite of.
 func (r *report) warnf(path, format string, args ...any) {
 	at, path := r.place(path)

@@ -149,9 +149,7 @@ func hooks(x *configs.ExHook) *exhook.Hooks {
 			hook.MessagePublish:     fallback(hook.MessagePublish, x.OnFailure.Publish),
 		},
 	}
-	for _, spec := range x.Hooks {
-		h.Configured = append(h.Configured, hook.Spec{Name: spec.Name, Topics: slices.Clone(spec.Topics)})
-	}
+	h.Configured = specs(x)
 	for _, name := range x.EarlyAck {
 		if named, ok := hook.Named(hook.V3, name); ok {
 			h.EarlyAck = append(h.EarlyAck, named)
@@ -164,6 +162,14 @@ func hooks(x *configs.ExHook) *exhook.Hooks {
 		h.CallAs = hook.V3
 	}
 	return h
+}
+
+func specs(x *configs.ExHook) []hook.Spec {
+	var list []hook.Spec
+	for _, spec := range x.Hooks {
+		list = append(list, hook.Spec{Name: spec.Name, Topics: slices.Clone(spec.Topics)})
+	}
+	return list
 }
 
 // fallback is of a word that configs has checked.

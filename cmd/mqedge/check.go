@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mqedge/mqedge/configs"
+	"github.com/mqedge/mqedge/edge"
 )
 
 func newCheck() *cobra.Command {
@@ -24,7 +25,7 @@ Exit codes: 0 good (there may be warnings), 2 there are errors.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			out := cmd.OutOrStdout()
-			c, problems := configs.Load(args[0])
+			c, problems := edge.Load(args[0])
 			bad := problems.Err() != nil
 			switch {
 			case asJSON:

@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mqedge/mqedge/configs"
+	"github.com/mqedge/mqedge/edge"
 	"github.com/mqedge/mqedge/edge/doctor"
 )
 
@@ -54,7 +54,7 @@ func examine(ctx context.Context, out io.Writer, file string, o doctor.Options, 
 		return fmt.Errorf("--root: %w", err)
 	}
 	if file != "" {
-		c, problems := configs.Load(file)
+		c, problems := edge.Load(file)
 		if problems.Err() != nil {
 			if asJSON {
 				if err := printProblems(out, problems); err != nil {

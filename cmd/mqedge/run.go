@@ -51,7 +51,7 @@ func run(file string) error {
 	e := edge.New(edge.Options{
 		Version: version(), Loops: loops, PaceGC: os.Getenv("GOGC") == "",
 		WatchMemory: true, LimitMemory: os.Getenv("GOMEMLIMIT") == "",
-		Load: func() (*configs.Config, configs.Problems) { return configs.Load(file) },
+		Load: func() (*configs.Config, configs.Problems) { return edge.Load(file) },
 	})
 	if err := e.Start(); err != nil {
 		var bad *edge.ConfigError
