@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/mqedge/mqedge/configs/convert"
 )
 
 // rules turns allow and deny into what they amount to. In nginx the first that fits decides, here deny does; so what
@@ -23,7 +25,7 @@ func (im *importer) rules(s *directive) (allow, deny []netip.Prefix) {
 		}
 		p, ok := netip.Prefix{}, false
 		if len(d.args) == 1 {
-			p, ok = prefix(d.args[0])
+			p, ok = convert.Prefix(d.args[0])
 		}
 		switch {
 		case !ok && strings.Join(d.args, "") == "unix:":
@@ -50,7 +52,7 @@ func (im *importer) rules(s *directive) (allow, deny []netip.Prefix) {
 	case rest:
 		return nil, deny
 	case allowed == nil:
-		return nil, everybody() // an empty allow would be everybody
+		return nil, convert.Everybody() // an empty allow would be everybody
 	}
 	for _, p := range allowed {
 		if !slices.Contains(allow, p) {
@@ -111,15 +113,15 @@ func (im *importer) perIP(s *directive) int {
 			im.add(d, "is not understood, a zone and a number are expected: left out")
 			continue
 		}
-		n, ok := number(d.args[1])
+		n, ok := convert.Number(d.args[1])
 		key := im.zoneKey(s, d.args[0])
 		switch {
 		case !ok || n == 0:
-			im.add(d, "%s is not a limit: left out", shown(d.args[1]))
+			im.add(d, "%s is not a limit: left out", convert.Shown(d.args[1]))
 		case key == "":
-			im.add(d, "there is no limit_conn_zone of the name %s: left out", shown(d.args[0]))
+			im.add(d, "there is no limit_conn_zone of the name %s: left out", convert.Shown(d.args[0]))
 		case !slices.Contains([]string{"binary_remote_addr", "remote_addr", "proxy_protocol_addr"}, variable(key)):
-			im.add(d, "mqedge does not count by %s: left out; max_connections limits a listener, max_connections_per_ip an address", shown(key))
+			im.add(d, "mqedge does not count by %s: left out; max_connections limits a listener, max_connections_per_ip an address", convert.Shown(key))
 		case im.on(s, "limit_conn_dry_run", false):
 			im.add(d, "is a dry run: left out")
 		case limit == 0 || n < limit:

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/mqedge/mqedge/configs"
+	"github.com/mqedge/mqedge/configs/convert"
 )
 
 // accessLog carries over one log, that of stream or else of the first server with one: mqedge has one for all.
@@ -36,11 +37,11 @@ func (im *importer) accessLog(streams []*directive) {
 		}
 	}
 	if chosen == nil {
-		im.cfg.AccessLog.Path = ""
-		im.comments["access_log.path"] = `there is none in nginx's stream either; "-" is stdout`
+		im.Config.AccessLog.Path = ""
+		im.Comments["access_log.path"] = `there is none in nginx's stream either; "-" is stdout`
 		return
 	}
-	im.comments["access_log"] = im.origin(chosen)
+	im.Comments["access_log"] = im.Origin(chosen.place())
 }
 
 // log sets the access log, if d is one that mqedge can write.
@@ -53,16 +54,16 @@ func (im *importer) log(d *directive, streams []*directive) bool {
 	case strings.Contains(path, "$"):
 		im.add(d, "mqedge knows no variables in a path: left out")
 		return false
-	case strings.ContainsFunc(path, control):
+	case strings.ContainsFunc(path, convert.Control):
 		im.add(d, "holds a control character: left out")
 		return false
 	case path == "/dev/stdout":
 		path = "-"
 	case !filepath.IsAbs(path):
-		path = filepath.Join(im.dir, path)
-		im.add(d, "nginx looks for %s below the folder it was built for, mqedge writes %s", shown(d.args[0]), shown(path))
+		path = im.File(path)
+		im.add(d, "nginx looks for %s below the folder it was built for, mqedge writes %s", convert.Shown(d.args[0]), convert.Shown(path))
 	}
-	im.cfg.AccessLog.Path = path
+	im.Config.AccessLog.Path = path
 	name := "combined"
 	if len(d.args) > 1 && !strings.Contains(d.args[1], "=") {
 		name = d.args[1]
@@ -70,12 +71,12 @@ func (im *importer) log(d *directive, streams []*directive) bool {
 	for _, option := range d.args[1:] {
 		switch key, _, _ := strings.Cut(option, "="); key {
 		case "buffer", "flush", "gzip":
-			im.add(d, "%s: left out, mqedge has a buffer of its own and writes plain text", shown(option))
+			im.add(d, "%s: left out, mqedge has a buffer of its own and writes plain text", convert.Shown(option))
 		case "if":
-			im.add(d, "%s: mqedge has no conditions, every connection is logged", shown(option))
+			im.add(d, "%s: mqedge has no conditions, every connection is logged", convert.Shown(option))
 		}
 	}
-	im.cfg.AccessLog.Format = im.format(d, name, streams)
+	im.Config.AccessLog.Format = im.format(d, name, streams)
 	return true
 }
 
@@ -96,7 +97,7 @@ func (im *importer) format(log *directive, name string, streams []*directive) st
 		}
 	}
 	if d == nil {
-		im.add(log, "there is no log_format %s in stream: lines are JSON", shown(name))
+		im.add(log, "there is no log_format %s in stream: lines are JSON", convert.Shown(name))
 		return configs.Default().AccessLog.Format
 	}
 	parts := d.args[1:]
@@ -107,14 +108,14 @@ func (im *importer) format(log *directive, name string, streams []*directive) st
 		case "json", "default":
 			escape = "escape=" + value + " "
 		default:
-			im.add(d, "%s: left out, mqedge always escapes what a client could forge lines with", shown("escape="+value))
+			im.add(d, "%s: left out, mqedge always escapes what a client could forge lines with", convert.Shown("escape="+value))
 		}
 	}
 	text := lineBreaks.ReplaceAllString(strings.TrimSpace(strings.Join(parts, "")), " ")
-	if strings.ContainsFunc(text, control) {
+	if strings.ContainsFunc(text, convert.Control) {
 		im.add(d, "control characters, such as tabs, become spaces")
 		text = strings.Map(func(c rune) rune {
-			if control(c) {
+			if convert.Control(c) {
 				return ' '
 			}
 			return c
@@ -132,15 +133,11 @@ func (im *importer) format(log *directive, name string, streams []*directive) st
 		return "-"
 	})
 	if len(unknown) > 0 {
-		im.add(d, "mqedge does not have %s: there is a - in their place", shown(strings.Join(unknown, " ")))
+		im.add(d, "mqedge does not have %s: there is a - in their place", convert.Shown(strings.Join(unknown, " ")))
 	}
 	if !some {
 		im.add(d, "has no variable that mqedge has: lines are JSON")
 		return configs.Default().AccessLog.Format
 	}
 	return escape + strings.TrimSpace(text)
-}
-
-func control(c rune) bool {
-	return c < ' ' || c >= 0x7f && c <= 0x9f || c == 0xfeff || c == 0xfffe || c == 0xffff
 }

@@ -1,6 +1,10 @@
 package nginx
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/mqedge/mqedge/configs/convert"
+)
 
 // http looks for what EMQX uses of it; the rest of it is for a server of HTTP.
 func (im *importer) http(http *directive) {
@@ -28,7 +32,7 @@ func (im *importer) httpServer(server *directive) {
 		im.grpc(server, grpc)
 	case upgrade != nil:
 		im.leave(server, "is HTTP: left out; the WebSocket of location %s can be a listener of its own, with protocol mqtt_ws and the address of EMQX's WebSocket listener (8083)",
-			shown(strings.Join(upgrade.args, " ")))
+			convert.Shown(strings.Join(upgrade.args, " ")))
 	default:
 		im.leave(server, "is HTTP: left out, keep nginx for it")
 	}
@@ -36,5 +40,5 @@ func (im *importer) httpServer(server *directive) {
 
 // grpc tells of a server with grpc_pass, until mqedge has protocol grpc: then it becomes a listener of that.
 func (im *importer) grpc(server, pass *directive) {
-	im.leave(server, "has grpc_pass %s: left out, this version of mqedge cannot balance gRPC yet, keep nginx for it", shown(strings.Join(pass.args, " ")))
+	im.leave(server, "has grpc_pass %s: left out, this version of mqedge cannot balance gRPC yet, keep nginx for it", convert.Shown(strings.Join(pass.args, " ")))
 }

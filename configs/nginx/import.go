@@ -3,12 +3,9 @@ package nginx
 import (
 	"errors"
 	"fmt"
-	"net/netip"
-	"path/filepath"
 	"slices"
-	"strings"
 
-	"github.com/mqedge/mqedge/configs"
+	"github.com/mqedge/mqedge/configs/convert"
 )
 
 // Options of Import. The zero value works.
@@ -17,32 +14,21 @@ type Options struct {
 	Protocol string
 }
 
-// Result is what became of an nginx configuration.
-type Result struct {
-	Config configs.Config
-	YAML   []byte // Config with comments
-	Notes  []Note // in the order in which nginx reads the directives
-	// Problems are what `mqedge check` says of YAML on this machine, as the file mqedge.yaml: above all, files that are
-	// not here. What a note says already is not among them.
-	Problems configs.Problems
-}
-
 // Import turns an nginx configuration into one of mqedge. It fails if the file, or one that it includes, cannot be read,
 // if that is not an nginx configuration, or if there is nothing in it for mqedge.
-func Import(file string, o Options) (*Result, error) {
+func Import(file string, o Options) (*convert.Result, error) {
 	root, err := parse(file)
 	if err != nil {
 		return nil, err
 	}
-	dir, err := filepath.Abs(filepath.Dir(file))
+	draft, err := convert.NewDraft(file)
 	if err != nil {
 		return nil, err
 	}
 	im := importer{
-		dir: dir, protocol: o.Protocol, cfg: configs.Default(), comments: map[string]string{},
-		blocks: map[string]*directive{}, targets: map[*directive]*target{}, made: map[string]string{}, taken: map[string]*directive{},
+		Draft: draft, protocol: o.Protocol,
+		blocks: map[string]*directive{}, targets: map[*directive]*target{}, made: map[string]string{},
 	}
-	im.cfg.Listeners, im.cfg.Upstreams = map[string]*configs.Listener{}, map[string]*configs.Upstream{}
 	streams := streamsOf(root)
 	for _, stream := range streams {
 		im.stream(stream)
@@ -51,28 +37,18 @@ func Import(file string, o Options) (*Result, error) {
 		im.http(http)
 	}
 	im.accessLog(streams)
-	im.admin()
 	im.leftovers(root)
-
-	result := &Result{Config: im.cfg, Notes: im.sorted()}
-	if len(im.cfg.Listeners) == 0 {
-		return result, nothing(file, streams, result.Notes)
+	if im.Empty() {
+		notes := im.Notes()
+		return &convert.Result{Config: im.Config, Notes: notes}, nothing(file, streams, notes)
 	}
-	result.YAML = append([]byte(head(file)), im.cfg.Short(im.comments)...)
-	_, problems := configs.Parse("mqedge.yaml", result.YAML)
-	for _, p := range problems {
-		// There is a note about these, with the place in nginx's file.
-		if !p.Warning || !strings.HasSuffix(p.Path, ".min_version") && !strings.HasSuffix(p.Path, ".max_version") {
-			result.Problems = append(result.Problems, p)
-		}
-	}
-	return result, nil
+	return im.Finish(file, "nginx", "nginx.conf:12"), nil
 }
 
 // ErrNothing is returned when a file holds nothing for mqedge; the Result has the notes that say why.
 var ErrNothing = errors.New("there is nothing to import")
 
-func nothing(file string, streams []*directive, notes []Note) error {
+func nothing(file string, streams []*directive, notes []convert.Note) error {
 	switch {
 	case len(notes) > 0 && len(streams) > 0:
 		return fmt.Errorf("%s: %w: no server of stream {} could be carried over", file, ErrNothing)
@@ -82,23 +58,14 @@ func nothing(file string, streams []*directive, notes []Note) error {
 	return fmt.Errorf("%s: %w: it has no stream {} block, which is what mqedge replaces", file, ErrNothing)
 }
 
-func head(file string) string {
-	return "# Made from " + shown(filepath.Base(file)) + " by `mqedge import nginx`. A remark such as nginx.conf:12 names the line that\n" +
-		"# a section comes from. Every other key has its default: see `mqedge check --print FILE`.\n\n"
-}
-
 // importer collects the result.
 type importer struct {
-	notes
-	dir      string // of the file
+	*convert.Draft
 	protocol string
-	cfg      configs.Config
-	comments map[string]string // by path, see configs.Config.Short
 
 	blocks  map[string]*directive  // upstreams of the stream at hand, by name
 	targets map[*directive]*target // by upstream
 	made    map[string]string      // names of upstreams, by all that is in them
-	taken   map[string]*directive  // the listen of each address
 }
 
 // streamsOf returns the stream blocks. A file that is made to be included in one is such a block by itself.
@@ -134,7 +101,7 @@ func (im *importer) stream(stream *directive) {
 		case len(u.args) != 1 || u.block == nil:
 			im.add(u, "is not understood, a name and a block are expected: left out")
 		case im.blocks[u.args[0]] != nil:
-			im.add(u, "%s is there already in line %d, which nginx refuses: the first is taken", shown(u.args[0]), im.blocks[u.args[0]].line)
+			im.add(u, "%s is there already in line %d, which nginx refuses: the first is taken", convert.Shown(u.args[0]), im.blocks[u.args[0]].line)
 		default:
 			im.blocks[u.args[0]] = u
 		}
@@ -144,7 +111,7 @@ func (im *importer) stream(stream *directive) {
 	}
 	for _, u := range stream.all("upstream") {
 		if im.targets[u] == nil && len(u.args) == 1 {
-			im.leave(u, "no server that is imported passes to %s: left out", shown(u.args[0]))
+			im.leave(u, "no server that is imported passes to %s: left out", convert.Shown(u.args[0]))
 		}
 	}
 }
@@ -160,31 +127,6 @@ func (d *directive) settle() {
 		child.used = true
 		child.settle()
 	}
-}
-
-// admin makes way for a listener where the default of admin.bind is.
-func (im *importer) admin() {
-	admin := netip.MustParseAddrPort(im.cfg.Admin.Bind)
-	for port := admin.Port(); port != 0; port++ {
-		bind := netip.AddrPortFrom(admin.Addr(), port).String()
-		listen, at := im.conflict(bind)
-		if listen == nil {
-			im.cfg.Admin.Bind = bind
-			return
-		}
-		im.comments["admin.bind"] = at + " is taken, " + im.origin(listen)
-	}
-}
-
-// origin is the place of a directive as a remark has it, from the folder of the file.
-func (im *importer) origin(d *directive) string {
-	file := d.file
-	if absolute, err := filepath.Abs(file); err == nil {
-		if rel, err := filepath.Rel(im.dir, absolute); err == nil && filepath.IsLocal(rel) {
-			file = rel
-		}
-	}
-	return fmt.Sprintf("%s:%d", shown(file), d.line)
 }
 
 // leftovers tells of every directive that nothing has come of.

@@ -1,17 +1,13 @@
 package nginx
 
 import (
-	"cmp"
-	"net"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-)
 
-// mostPorts bounds a range of ports, each of which is an address in the result.
-const mostPorts = 256
+	"github.com/mqedge/mqedge/configs/convert"
+)
 
 // listen is a listen directive. Those of one server that differ in more than the address become several listeners.
 type listen struct {
@@ -50,7 +46,7 @@ func (im *importer) listen(d *directive) (l listen, ok bool) {
 	}
 	l.binds = binds(d.args[0])
 	if l.binds == nil {
-		im.add(d, "%s is not an address with a port, or has more than %d ports: left out", shown(d.args[0]), mostPorts)
+		im.add(d, "%s is not an address with a port, or has more than 256 ports: left out", convert.Shown(d.args[0]))
 		return listen{}, false
 	}
 	l.only6 = strings.HasPrefix(l.binds[0], "[::]:")
@@ -75,7 +71,7 @@ func (im *importer) listenOption(l *listen, option string) {
 		// One process accepts on its own, with the largest backlog there is, and waits for bytes by itself.
 	case "default_server", "default":
 	default:
-		im.add(l.from, "%s: mqedge has nothing like it, the address is listened on without", shown(option))
+		im.add(l.from, "%s: mqedge has nothing like it, the address is listened on without", convert.Shown(option))
 	}
 }
 
@@ -91,7 +87,7 @@ func (im *importer) soKeepalive(d *directive, value string) time.Duration {
 	}
 	t, ok := parseTime(idle)
 	if !parts || !ok || t < time.Second {
-		im.add(d, "so_keepalive=%s is not understood: left out", shown(value))
+		im.add(d, "so_keepalive=%s is not understood: left out", convert.Shown(value))
 		return 0
 	}
 	if strings.Trim(rest, ":") != "" {
@@ -113,23 +109,10 @@ func binds(text string) []string {
 		}
 	} else if host == "*" {
 		host = "0.0.0.0"
-	} else if !isHost(host) {
+	} else if !convert.IsHost(host) {
 		return nil
 	}
-	first, last, isRange := strings.Cut(ports, "-")
-	if !isRange {
-		last = first
-	}
-	from, ok1 := number(first)
-	to, ok2 := number(last)
-	if !ok1 || !ok2 || from < 1 || to > 65535 || from > to || to-from >= mostPorts {
-		return nil
-	}
-	var all []string
-	for port := from; port <= to; port++ {
-		all = append(all, net.JoinHostPort(host, strconv.Itoa(port)))
-	}
-	return all
+	return convert.PortRange(host, ports)
 }
 
 // sameKind returns the first of the listens with all that differ from it in the address only, and the others.
@@ -144,110 +127,17 @@ func sameKind(all []listen) (same, others []listen) {
 	return same, others
 }
 
-// claim returns the addresses of listens of one kind that no listener has yet. [::] is IPv4 and IPv6 in mqedge.
+// claim returns the addresses of listens of one kind that no listener has yet.
 func (im *importer) claim(kind []listen) []string {
-	type claimed struct {
-		listen
-		bind, host, port string
-	}
-	both := map[string]bool{}
-	var claims []claimed
+	var all []convert.Bind
 	for _, l := range kind {
+		other := ""
+		if l.ssl {
+			other = "; if the servers differ in their certificates only, add these to tls.certificates there: they are chosen by SNI"
+		}
 		for _, bind := range l.binds {
-			host, port, _ := net.SplitHostPort(bind)
-			claims = append(claims, claimed{l, bind, host, port})
-			both[bind] = true
+			all = append(all, convert.Bind{Address: bind, At: l.from.place(), Only6: l.only6, Else: other})
 		}
 	}
-	// What takes in others goes first, so that only these are left out.
-	slices.SortStableFunc(claims, func(a, b claimed) int { return cmp.Compare(breadth(b.host), breadth(a.host)) })
-	var mine []string
-	for _, l := range claims {
-		bind, host, port := l.bind, l.host, l.port
-		if host == "0.0.0.0" && both["[::]:"+port] {
-			continue // the other is both
-		}
-		taken, at := im.conflict(bind)
-		switch {
-		case taken == nil:
-			im.taken[bind] = l.from
-			mine = append(mine, bind)
-			if host == "::" && l.only6 && !both["0.0.0.0:"+port] {
-				im.add(l.from, "%s takes IPv4 as well in mqedge: write the host's own IPv6 address if that must not be", bind)
-			}
-		case slices.Contains(mine, at):
-			if at != bind {
-				im.add(l.from, "%s is part of %s in mqedge, which is written for both", bind, at)
-			}
-		default:
-			im.add(l.from, "%s is taken by %s of %v, mqedge has one listener for an address: left out%s", bind, at, taken, bySNI(l.listen))
-		}
-	}
-	return mine
-}
-
-// breadth is greater for a host that takes in others.
-func breadth(host string) int {
-	switch host {
-	case "::":
-		return 2
-	case "0.0.0.0":
-		return 1
-	}
-	return 0
-}
-
-func bySNI(l listen) string {
-	if l.ssl {
-		return "; if the servers differ in their certificates only, add these to tls.certificates there: they are chosen by SNI"
-	}
-	return ""
-}
-
-// conflict returns who listens where bind would be refused, and the address that is in its way.
-func (im *importer) conflict(bind string) (*directive, string) {
-	var found string
-	for at := range im.taken {
-		if (covers(at, bind) || covers(bind, at)) && (found == "" || at < found) {
-			found = at
-		}
-	}
-	return im.taken[found], found
-}
-
-// covers says whether a listener on a leaves no room for one on b.
-func covers(a, b string) bool {
-	aHost, aPort, _ := net.SplitHostPort(a)
-	bHost, bPort, _ := net.SplitHostPort(b)
-	switch {
-	case aPort != bPort:
-		return false
-	case aHost == "::":
-		return true
-	case aHost == "0.0.0.0":
-		return !strings.Contains(bHost, ":")
-	}
-	return sameHost(aHost) == sameHost(bHost)
-}
-
-// sameHost is one spelling of a host.
-func sameHost(host string) string {
-	if ip, err := netip.ParseAddr(host); err == nil {
-		return ip.Unmap().String()
-	}
-	if host = strings.ToLower(host); host == "localhost" {
-		return "127.0.0.1"
-	}
-	return host
-}
-
-// portsOf returns the ports of addresses, as numbers.
-func portsOf(addresses []string) []int {
-	var ports []int
-	for _, a := range addresses {
-		_, text, _ := net.SplitHostPort(a)
-		port, _ := strconv.Atoi(text)
-		ports = append(ports, port)
-	}
-	return ports
+	return im.Claim(all)
 }

@@ -2,13 +2,13 @@ package nginx
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/mqedge/mqedge/configs"
+	"github.com/mqedge/mqedge/configs/convert"
 )
 
 const nginxs = "nginx's default"
@@ -34,7 +34,7 @@ func (im *importer) server(s *directive) {
 
 func (im *importer) listener(s *directive, t *target, kind []listen) {
 	l, from := configs.DefaultListener(), kind[0].from
-	comments := map[string]string{"": im.origin(from)}
+	comments := map[string]string{"": im.Origin(from.place())}
 	if kind[0].ssl {
 		tls, why := im.tls(s, comments)
 		if tls == nil {
@@ -59,12 +59,8 @@ func (im *importer) listener(s *directive, t *target, kind []listen) {
 	if l.Protocol != "tcp" {
 		comments[".idle_timeout"] = strings.TrimPrefix(comments[".idle_timeout"]+", for clients without keepalive", ", ")
 	}
-	name := im.listenerName(&l)
 	l.Upstream = im.use(s, t, &l)
-	im.cfg.Listeners[name] = &l
-	for at, comment := range comments {
-		im.comments["listeners."+name+at] = comment
-	}
+	im.AddListener(&l, comments)
 }
 
 // orDefault returns the time of a directive, or nginx's default, with a remark that it is that.
@@ -95,7 +91,7 @@ func (im *importer) from(s *directive, first listen, l *configs.Listener, commen
 	p := configs.DefaultProxyProtocol()
 	p.Trust = trusted
 	if trusted == nil {
-		p.Trust = everybody()
+		p.Trust = convert.Everybody()
 		comments[".proxy_protocol.trust"] = "dangerous: name the load balancers"
 		im.add(first.from, "proxy_protocol without set_real_ip_from: mqedge believes the header, so anybody could claim any address: "+
 			"write the load balancers' addresses into proxy_protocol.trust instead of everybody's")
@@ -109,7 +105,7 @@ func (im *importer) trusted(s *directive) []netip.Prefix {
 	for _, d := range s.inherited("set_real_ip_from") {
 		p, ok := netip.Prefix{}, false
 		if len(d.args) == 1 {
-			p, ok = prefix(d.args[0])
+			p, ok = convert.Prefix(d.args[0])
 		}
 		switch {
 		case !ok:
@@ -124,7 +120,7 @@ func (im *importer) trusted(s *directive) []netip.Prefix {
 // use returns the name of the upstream for what a server passes to, in the way in which it does. One that exists is
 // taken if it is the same.
 func (im *importer) use(s *directive, t *target, l *configs.Listener) string {
-	u, comments := configs.DefaultUpstream(), map[string]string{"": im.origin(t.from)}
+	u, comments := configs.DefaultUpstream(), map[string]string{"": im.Origin(t.from.place())}
 	u.Endpoints, u.Health.Passive = t.endpoints, t.passive
 	u.Balance, u.HashKey = t.balance, t.hashKey
 	if u.HashKey == "sni" && l.TLS == nil {
@@ -155,32 +151,18 @@ func (im *importer) use(s *directive, t *target, l *configs.Listener) string {
 	}
 	name := t.name
 	if !t.known {
-		name = nameOf(t.endpoints[0].Address, l)
+		name = convert.UpstreamName(t.endpoints[0].Address, l)
 	}
-	name = unused(im.cfg.Upstreams, clean(name), fmt.Sprint(portsOf(l.Bind)[0]))
+	name = im.AddUpstream(name, convert.Ports(l.Bind)[0], &u, comments)
 	im.made[shape] = name
-	im.cfg.Upstreams[name] = &u
-	for at, comment := range comments {
-		im.comments["upstreams."+name+at] = comment
-	}
-	return name
-}
-
-// nameOf makes a name for the upstream of an address: of the host's, if it has one.
-func nameOf(address string, l *configs.Listener) string {
-	host, port, _ := net.SplitHostPort(address)
-	if _, err := netip.ParseAddr(sameHost(host)); err == nil {
-		return baseName(l) + "_" + port
-	}
-	name, _, _ := strings.Cut(host, ".")
 	return name
 }
 
 func (im *importer) tries(s *directive, comments map[string]string) int {
 	text, d := im.word(s, "proxy_next_upstream_tries")
-	n, ok := number(text)
+	n, ok := convert.Number(text)
 	if d != nil && !ok {
-		im.add(d, "%s is not a number: nginx's default, all of them, is written instead", shown(text))
+		im.add(d, "%s is not a number: nginx's default, all of them, is written instead", convert.Shown(text))
 	}
 	if limit := im.one(s, "proxy_next_upstream_timeout"); limit != nil && strings.Trim(limit.args[0], "0smhdwMy") != "" {
 		im.add(limit, "mqedge has no limit for all tries together: tries times connect_timeout is the longest it can take")
@@ -205,38 +187,10 @@ func (im *importer) source(s *directive) []string {
 		im.add(d, "mqedge does not take on its clients' addresses: send_proxy tells the endpoint who they are")
 		return nil
 	}
-	ip, err := netip.ParseAddr(d.args[0])
-	if err != nil || ip.IsUnspecified() || ip.IsMulticast() || ip.Zone() != "" || ip.Unmap().Is6() && ip.IsLinkLocalUnicast() {
-		im.add(d, "%s is not an address to come from: left out, the kernel chooses", shown(d.args[0]))
+	address, ok := convert.SourceAddress(d.args[0])
+	if !ok {
+		im.add(d, "%s is not an address to come from: left out, the kernel chooses", convert.Shown(d.args[0]))
 		return nil
 	}
-	return []string{ip.Unmap().String()}
-}
-
-// clean makes a text into a name that needs no quotes in YAML or in a shell.
-func clean(name string) string {
-	name = strings.Map(func(c rune) rune {
-		if c < 0x80 && (c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_' || c == '-' || c == '.') || c >= 0xc0 && c < 0xfffd {
-			return c
-		}
-		return '_'
-	}, name)
-	if name == "" {
-		return "_"
-	}
-	return name
-}
-
-// unused returns a name that is not taken: as it is, or with what tells it from the other.
-func unused[V any](taken map[string]V, name, port string) string {
-	if _, is := taken[name]; !is {
-		return name
-	}
-	with := name + "_" + port
-	for n := 2; ; n++ {
-		if _, is := taken[with]; !is {
-			return with
-		}
-		with = fmt.Sprintf("%s_%s_%d", name, port, n)
-	}
+	return []string{address}
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/mqedge/mqedge/configs"
+	"github.com/mqedge/mqedge/configs/convert"
 )
 
 // tls reads what a server shows its clients and asks of them. The text tells what is in the way, if it is nil.
@@ -21,7 +22,7 @@ func (im *importer) tls(s *directive, comments map[string]string) (*configs.TLS,
 		if ok1 && ok2 {
 			t.Certificates = append(t.Certificates, configs.Certificate{CertFile: certificate, KeyFile: key})
 			if comments[".tls"] == "" {
-				comments[".tls"] = im.origin(d)
+				comments[".tls"] = im.Origin(d.place())
 			}
 		}
 	}
@@ -49,12 +50,12 @@ func (im *importer) pemFile(d *directive) (string, bool) {
 		im.add(d, "is not understood, one file is expected: left out")
 	case strings.Contains(d.args[0], "$"):
 		im.add(d, "mqedge knows no variables here: left out; several certificates are chosen by SNI, write each")
-	case strings.ContainsFunc(d.args[0], control):
+	case strings.ContainsFunc(d.args[0], convert.Control):
 		im.add(d, "holds a control character: left out")
 	case strings.HasPrefix(d.args[0], "data:"), strings.HasPrefix(d.args[0], "engine:"), strings.HasPrefix(d.args[0], "store:"):
 		im.add(d, "mqedge reads keys and certificates from PEM files only: left out")
 	default:
-		return im.filed(d.args[0]), true
+		return im.File(d.args[0]), true
 	}
 	return "", false
 }
@@ -74,7 +75,7 @@ func (im *importer) versions(s *directive, t *configs.TLS) {
 	for _, arg := range d.args {
 		i := slices.Index(names, arg)
 		if i < 0 {
-			im.add(d, "mqedge does not have %s: left out, devices that know nothing newer are cut off", shown(arg))
+			im.add(d, "mqedge does not have %s: left out, devices that know nothing newer are cut off", convert.Shown(arg))
 			continue
 		}
 		on = append(on, i)
@@ -112,7 +113,7 @@ func (im *importer) clientCertificates(s *directive, t *configs.TLS) string {
 		im.add(d, "mqedge verifies a certificate or asks for none: none is asked for")
 		return ""
 	default:
-		return "ssl_verify_client " + shown(verify) + " is not understood"
+		return "ssl_verify_client " + convert.Shown(verify) + " is not understood"
 	}
 	file, from := im.word(s, "ssl_client_certificate")
 	more, trusted := im.word(s, "ssl_trusted_certificate")
@@ -125,9 +126,9 @@ func (im *importer) clientCertificates(s *directive, t *configs.TLS) string {
 	if file == "" || from == nil {
 		return "ssl_verify_client has no ssl_client_certificate to verify with"
 	}
-	t.ClientCAFile = im.filed(file)
+	t.ClientCAFile = im.File(file)
 	if crl, _ := im.word(s, "ssl_crl"); crl != "" {
-		t.ClientCRLFile = im.filed(crl)
+		t.ClientCRLFile = im.File(crl)
 	}
 	if depth := im.one(s, "ssl_verify_depth"); depth != nil {
 		im.add(depth, "mqedge has no limit for the length of a chain: every CA in it has to be valid all the same")
@@ -143,7 +144,7 @@ func (im *importer) upstreamTLS(s *directive, t *target) *configs.UpstreamTLS {
 	on := s.inherited("proxy_ssl")[0]
 	var u configs.UpstreamTLS
 	if ca, _ := im.word(s, "proxy_ssl_trusted_certificate"); ca != "" {
-		u.CAFile = im.filed(ca)
+		u.CAFile = im.File(ca)
 	}
 	name, named := im.word(s, "proxy_ssl_name")
 	verified := im.on(s, "proxy_ssl_verify", false)
@@ -153,10 +154,10 @@ func (im *importer) upstreamTLS(s *directive, t *target) *configs.UpstreamTLS {
 	case named == nil && t.known:
 		name = t.name // which is what nginx compares with
 	}
-	if isHost(name) {
+	if convert.IsHost(name) {
 		u.ServerName = name
 	} else if name != "" {
-		im.add(on, "the name that nginx verifies, %s, is not one of a host: write tls.server_name if the certificate is not for the host of the address", shown(name))
+		im.add(on, "the name that nginx verifies, %s, is not one of a host: write tls.server_name if the certificate is not for the host of the address", convert.Shown(name))
 	}
 	certificates, keys := s.inherited("proxy_ssl_certificate"), s.inherited("proxy_ssl_certificate_key")
 	if len(certificates) > 0 && len(keys) > 0 {

@@ -1,14 +1,12 @@
 package nginx
 
 import (
-	"net"
-	"net/netip"
 	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/mqedge/mqedge/configs"
+	"github.com/mqedge/mqedge/configs/convert"
 )
 
 // target is where a server passes to, before that server's own settings.
@@ -36,7 +34,7 @@ func (im *importer) target(server *directive) (*target, string) {
 	to := pass.args[0]
 	switch {
 	case strings.Contains(to, "$"):
-		return nil, "proxy_pass goes by a variable, " + shown(to) + ", where mqedge has one upstream for a listener: give each address a listener of its own"
+		return nil, "proxy_pass goes by a variable, " + convert.Shown(to) + ", where mqedge has one upstream for a listener: give each address a listener of its own"
 	case strings.HasPrefix(to, "unix:"):
 		return nil, "proxy_pass goes to a unix socket, which mqedge does not do: let the server behind it listen on TCP"
 	}
@@ -46,13 +44,13 @@ func (im *importer) target(server *directive) (*target, string) {
 		}
 		t := im.targets[u]
 		if len(t.endpoints) == 0 {
-			return nil, "upstream " + shown(to) + " has no server that can be carried over"
+			return nil, "upstream " + convert.Shown(to) + " has no server that can be carried over"
 		}
 		return t, ""
 	}
-	address, ok := address(to)
+	address, ok := convert.Address(to)
 	if !ok {
-		return nil, "proxy_pass goes to " + shown(to) + ", which is neither an upstream nor host:port"
+		return nil, "proxy_pass goes to " + convert.Shown(to) + ", which is neither an upstream nor host:port"
 	}
 	endpoint := configs.DefaultEndpoint()
 	endpoint.Address = address
@@ -88,16 +86,11 @@ func (im *importer) upstream(u *directive) *target {
 
 func (t *target) index(address string) int {
 	for i, e := range t.endpoints {
-		if sameAddress(e.Address) == sameAddress(address) {
+		if convert.SameAddress(e.Address) == convert.SameAddress(address) {
 			return i
 		}
 	}
 	return -1
-}
-
-func sameAddress(a string) string {
-	host, port, _ := net.SplitHostPort(a)
-	return net.JoinHostPort(sameHost(host), port)
 }
 
 // passive returns what most endpoints of an upstream are judged by, since mqedge judges all alike.
@@ -131,17 +124,17 @@ func (im *importer) endpoint(s *directive) (e configs.Endpoint, p configs.Passiv
 		return e, p, false
 	}
 	e, p = configs.DefaultEndpoint(), nginxPassive()
-	if e.Address, ok = address(text); !ok {
-		im.add(s, "%s is not host:port: left out", shown(text))
+	if e.Address, ok = convert.Address(text); !ok {
+		im.add(s, "%s is not host:port: left out", convert.Shown(text))
 		return e, p, false
 	}
 	for _, option := range s.args[1:] {
 		key, value, _ := strings.Cut(option, "=")
-		n, isNumber := number(value)
+		n, isNumber := convert.Number(value)
 		switch key {
 		case "weight", "max_fails", "max_conns":
 			if !isNumber || key == "weight" && n == 0 {
-				im.add(s, "%s is not understood: left out", shown(option))
+				im.add(s, "%s is not understood: left out", convert.Shown(option))
 				continue
 			}
 			switch key {
@@ -159,7 +152,7 @@ func (im *importer) endpoint(s *directive) (e configs.Endpoint, p configs.Passiv
 			if t, ok := parseTime(value); ok && t > 0 {
 				p.FailTimeout = t
 			} else {
-				im.add(s, "%s is not a time that mqedge can take: it is %s", shown(option), p.FailTimeout)
+				im.add(s, "%s is not a time that mqedge can take: it is %s", convert.Shown(option), p.FailTimeout)
 			}
 		case "backup":
 			e.Backup = true
@@ -168,11 +161,11 @@ func (im *importer) endpoint(s *directive) (e configs.Endpoint, p configs.Passiv
 			im.add(s, "down: left out; add it to endpoints once it is back (`mqedge drain` takes one out while running)")
 			return e, p, false
 		case "slow_start":
-			im.add(s, "%s: mqedge has a rate instead, such as slow_start: {connects_per_second: 50, for: 30s} of the upstream", shown(option))
+			im.add(s, "%s: mqedge has a rate instead, such as slow_start: {connects_per_second: 50, for: 30s} of the upstream", convert.Shown(option))
 		case "service":
-			im.add(s, "%s: this version does not look up SRV records: write the endpoints themselves", shown(option))
+			im.add(s, "%s: this version does not look up SRV records: write the endpoints themselves", convert.Shown(option))
 		default:
-			im.add(s, "%s: mqedge has nothing like it, the endpoint is used without", shown(option))
+			im.add(s, "%s: mqedge has nothing like it, the endpoint is used without", convert.Shown(option))
 		}
 	}
 	return e, p, true
@@ -191,7 +184,7 @@ func (im *importer) balance(u *directive, t *target) {
 		if d := u.all("random")[0]; len(d.args) == 0 || d.args[0] != "two" {
 			im.add(d, "one at random: mqedge takes the better of two, random_two, which is at least as even")
 		} else if len(d.args) > 1 && d.args[1] != "least_conn" {
-			im.add(d, "%s: mqedge takes the one with fewer connections of two", shown(d.args[1]))
+			im.add(d, "%s: mqedge takes the one with fewer connections of two", convert.Shown(d.args[1]))
 		}
 	case len(u.all("least_time")) > 0:
 		t.balance = "least_conn"
@@ -218,17 +211,13 @@ func (im *importer) hash(d *directive, t *target) {
 		t.hashKey = "username"
 	default:
 		t.balance = "least_conn"
-		im.add(d, "mqedge does not hash by %s, only by client_id, username, source_ip or sni: least_conn is written instead", shown(d.args[0]))
+		im.add(d, "mqedge does not hash by %s, only by client_id, username, source_ip or sni: least_conn is written instead", convert.Shown(d.args[0]))
 		return
 	}
 	im.add(d, "carried over, by another function than nginx's, always consistent: clients change their server once, when you switch")
 }
 
-var (
-	oneVariable = regexp.MustCompile(`^\$(?:\{(\w+)\}|(\w+))$`)
-	dotsOnly    = regexp.MustCompile(`^[0-9.]+$`)
-	hostName    = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?$`)
-)
+var oneVariable = regexp.MustCompile(`^\$(?:\{(\w+)\}|(\w+))$`)
 
 // variable returns the name in a text that is one variable, or "".
 func variable(text string) string {
@@ -237,33 +226,4 @@ func variable(text string) string {
 		return ""
 	}
 	return m[1] + m[2]
-}
-
-// address reads host:port.
-func address(text string) (string, bool) {
-	host, portText, err := net.SplitHostPort(text)
-	if err != nil {
-		return "", false
-	}
-	port, ok := number(portText)
-	if !ok || port < 1 || port > 65535 {
-		return "", false
-	}
-	if strings.HasPrefix(text, "[") {
-		if ip, err := netip.ParseAddr(host); err != nil || !ip.Is6() || ip.Zone() != "" {
-			return "", false
-		}
-	} else if !isHost(host) {
-		return "", false
-	}
-	return net.JoinHostPort(host, strconv.Itoa(port)), true
-}
-
-// isHost says whether a text is a name or an IPv4 address.
-func isHost(host string) bool {
-	if dotsOnly.MatchString(host) {
-		ip, err := netip.ParseAddr(host)
-		return err == nil && ip.Is4()
-	}
-	return len(host) <= 253 && hostName.MatchString(host)
 }
