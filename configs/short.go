@@ -82,6 +82,8 @@ func (w *shortWriter) field(v, normal reflect.Value, f field, path string, depth
 func (w *shortWriter) fits(line string, v reflect.Value, tag reflect.StructTag, path string, depth int) bool {
 	narrow := 2*depth+len(line) <= shortWidth
 	switch {
+	case strings.HasSuffix(line, ": {}"): // it is what counts that it is there
+		return true
 	case v.Kind() == reflect.Map:
 		return false
 	case isScalar(v.Type()):

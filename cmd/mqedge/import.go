@@ -26,10 +26,11 @@ func newImportNginx() *cobra.Command {
 	var o nginx.Options
 	cmd := &cobra.Command{
 		Use:   "nginx FILE",
-		Short: "Make a configuration from nginx's stream {}",
-		Long: `Print a configuration that does what an nginx configuration does in stream {}.
-FILE is the main file, such as /etc/nginx/nginx.conf, or one made to be included
-in stream {}; what it includes is read too.
+		Short: "Make a configuration from nginx's stream {} and grpc_pass",
+		Long: `Print a configuration that does what an nginx configuration does in stream {},
+and where it balances gRPC by grpc_pass. FILE is the main file, such as
+/etc/nginx/nginx.conf, or one made to be included in stream {} or http {}; what
+it includes is read too.
 
 On stderr there is a line for every directive that is not carried over, or not
 as it was:

@@ -39,6 +39,9 @@ func (im *importer) accessLog(streams []*directive) {
 	if chosen == nil {
 		im.Config.AccessLog.Path = ""
 		im.Comments["access_log.path"] = `there is none in nginx's stream either; "-" is stdout`
+		if streams == nil {
+			im.Comments["access_log.path"] = `nginx's is about HTTP requests; "-" is stdout`
+		}
 		return
 	}
 	im.Comments["access_log"] = im.Origin(chosen.place())

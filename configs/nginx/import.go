@@ -33,7 +33,7 @@ func Import(file string, o Options) (*convert.Result, error) {
 	for _, stream := range streams {
 		im.stream(stream)
 	}
-	for _, http := range root.all("http") {
+	for _, http := range httpsOf(root) {
 		im.http(http)
 	}
 	im.accessLog(streams)
@@ -55,7 +55,7 @@ func nothing(file string, streams []*directive, notes []convert.Note) error {
 	case len(streams) > 0:
 		return fmt.Errorf("%s: %w: stream {} has no server", file, ErrNothing)
 	}
-	return fmt.Errorf("%s: %w: it has no stream {} block, which is what mqedge replaces", file, ErrNothing)
+	return fmt.Errorf("%s: %w: it has no stream {} block and no grpc_pass, which is what mqedge replaces", file, ErrNothing)
 }
 
 // importer collects the result.
@@ -66,37 +66,60 @@ type importer struct {
 	blocks  map[string]*directive  // upstreams of the stream at hand, by name
 	targets map[*directive]*target // by upstream
 	made    map[string]string      // names of upstreams, by all that is in them
+	scripts []*directive           // the js_set of the stream at hand
+
+	calls        bool // upstreams are those of calls
+	carriedCalls bool // there is a listener of them
 }
 
 // streamsOf returns the stream blocks. A file that is made to be included in one is such a block by itself.
 func streamsOf(root *directive) []*directive {
-	streams := root.all("stream")
-	if len(streams) > 0 {
-		return streams
+	return blocksOf(root, "stream", func(server *directive) bool { return has(server, "proxy_pass") })
+}
+
+// httpsOf returns the http blocks, likewise.
+func httpsOf(root *directive) []*directive {
+	return blocksOf(root, "http", func(server *directive) bool {
+		return slices.ContainsFunc(locations(server), func(l *directive) bool { return has(l, "grpc_pass") })
+	})
+}
+
+func has(d *directive, name string) bool {
+	return slices.ContainsFunc(d.block, func(child *directive) bool { return child.name == name })
+}
+
+func blocksOf(root *directive, name string, isServer func(*directive) bool) []*directive {
+	if blocks := root.all(name); len(blocks) > 0 {
+		return blocks
 	}
-	fragment := false
-	for _, d := range root.block {
-		if d.name != "server" || d.block == nil {
-			continue
-		}
-		for _, child := range d.block {
-			fragment = fragment || child.name == "proxy_pass"
-		}
-	}
-	if !fragment {
+	if !slices.ContainsFunc(root.block, func(d *directive) bool { return d.name == "server" && d.block != nil && isServer(d) }) {
 		return nil
 	}
-	stream := &directive{name: "stream", file: root.file, line: 1, parent: root, block: root.block, used: true}
-	for _, d := range stream.block {
-		d.parent = stream
+	block := &directive{name: name, file: root.file, line: 1, parent: root, block: root.block, used: true}
+	for _, d := range block.block {
+		d.parent = block
 	}
-	root.block = []*directive{stream}
-	return []*directive{stream}
+	root.block = []*directive{block}
+	return []*directive{block}
 }
 
 func (im *importer) stream(stream *directive) {
-	clear(im.blocks)
+	im.readUpstreams(stream)
+	im.readScripts(stream)
+	for _, s := range stream.all("server") {
+		im.server(s)
+	}
 	for _, u := range stream.all("upstream") {
+		if im.targets[u] == nil && len(u.args) == 1 {
+			im.leave(u, "no server that is imported passes to %s: left out", convert.Shown(u.args[0]))
+		}
+	}
+}
+
+// readUpstreams notes the upstreams of a block by their names.
+func (im *importer) readUpstreams(block *directive) {
+	clear(im.blocks)
+	for _, u := range block.all("upstream") {
 		switch {
 		case len(u.args) != 1 || u.block == nil:
 			im.add(u, "is not understood, a name and a block are expected: left out")
@@ -106,12 +129,19 @@ func (im *importer) stream(stream *directive) {
 			im.blocks[u.args[0]] = u
 		}
 	}
-	for _, s := range stream.all("server") {
-		im.server(s)
-	}
-	for _, u := range stream.all("upstream") {
-		if im.targets[u] == nil && len(u.args) == 1 {
-			im.leave(u, "no server that is imported passes to %s: left out", convert.Shown(u.args[0]))
+}
+
+// readScripts notes which variables scripts set, without a word yet.
+func (im *importer) readScripts(block *directive) {
+	im.scripts = nil
+	for _, d := range block.block {
+		if d.name == "js_set" {
+			im.scripts = append(im.scripts, d)
+		}
+		for _, child := range d.block {
+			if d.name == "server" && child.name == "js_set" {
+				im.scripts = append(im.scripts, child)
+			}
 		}
 	}
 }

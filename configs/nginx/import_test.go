@@ -138,7 +138,7 @@ func TestWhatIsNoConfigurationIsToldWithItsPlace(t *testing.T) {
 		"\ninclude nowhere.conf;\ninclude not.conf;":           "nginx.conf:3: include: ",
 		"include nginx.conf;":                                  "include cycle",
 		"":                                                     "nginx.conf: there is nothing to import: it has no stream {} block",
-		"http { server { listen 80; } }":                       "it has no stream {} block",
+		"http { server { listen 80; } }":                       "it has no stream {} block and no grpc_pass",
 		"stream {}":                                            "stream {} has no server",
 		"stream { server { listen 1; } }":                      "no server of stream {} could be carried over",
 		"\x7fELF\x00\x01\x02":                                  "this is not an nginx configuration",

@@ -69,7 +69,7 @@ func (im *importer) listenOption(l *listen, option string) {
 		l.keepalive = im.soKeepalive(l.from, value)
 	case "reuseport", "backlog", "bind", "deferred":
 		// One process accepts on its own, with the largest backlog there is, and waits for bytes by itself.
-	case "default_server", "default":
+	case "default_server", "default", "http2": // which calls come by anyway
 	default:
 		im.add(l.from, "%s: mqedge has nothing like it, the address is listened on without", convert.Shown(option))
 	}

@@ -28,6 +28,8 @@ type directive struct {
 	parent *directive
 	block  []*directive // nil: not a block
 	used   bool         // it has been carried over, or there is a note about it
+
+	comments []string // in a block, and above it
 }
 
 func (d *directive) String() string { return fmt.Sprintf("%s:%d", d.file, d.line) }
@@ -39,8 +41,9 @@ func parse(file string) (*directive, error) {
 		CombineConfigs: true,
 		// Other versions and modules know other directives. Each is looked at here when it is used.
 		SkipDirectiveContextCheck: true, SkipDirectiveArgsCheck: true,
-		Open:       r.open,
-		LexOptions: lexOptions(),
+		Open:          r.open,
+		ParseComments: true,
+		LexOptions:    lexOptions(),
 	})
 	switch {
 	case r.err != nil:
@@ -57,7 +60,12 @@ func parse(file string) (*directive, error) {
 }
 
 func (d *directive) add(parsed crossplane.Directives, next *int) {
+	var above []string
 	for _, p := range parsed {
+		if p.Comment != nil {
+			above, d.comments = append(above, *p.Comment), append(d.comments, *p.Comment)
+			continue
+		}
 		*next++
 		child := &directive{name: p.Directive, file: p.File, line: p.Line, order: *next, parent: d}
 		for _, arg := range p.Args {
@@ -65,6 +73,7 @@ func (d *directive) add(parsed crossplane.Directives, next *int) {
 		}
 		if p.Block != nil {
 			child.block = []*directive{}
+			child.comments, above = above, nil
 			child.add(p.Block, next)
 		}
 		d.block = append(d.block, child)

@@ -21,14 +21,16 @@ func carried() []string {
 		"proxy_protocol_timeout", "proxy_socket_keepalive", "proxy_ssl", "proxy_ssl_certificate", "proxy_ssl_certificate_key", "proxy_ssl_name",
 		"proxy_ssl_server_name", "proxy_ssl_trusted_certificate", "proxy_ssl_verify", "proxy_timeout", "random", "server", "set_real_ip_from",
 		"ssl_alpn", "ssl_certificate", "ssl_certificate_key", "ssl_client_certificate", "ssl_crl", "ssl_handshake_timeout", "ssl_protocols",
-		"ssl_trusted_certificate", "ssl_verify_client", "upstream", "mqtt", "mqtt_preread",
+		"ssl_trusted_certificate", "ssl_verify_client", "upstream", "mqtt", "mqtt_preread", "grpc_connect_timeout", "grpc_next_upstream",
+		"grpc_next_upstream_timeout", "grpc_next_upstream_tries", "grpc_pass", "grpc_socket_keepalive", "grpc_ssl_certificate", "grpc_ssl_certificate_key",
+		"grpc_ssl_name", "grpc_ssl_server_name", "grpc_ssl_trusted_certificate", "grpc_ssl_verify", "hash", "ip_hash",
 	}
 }
 
 func reasons() map[string]string {
 	const (
 		variables  = "mqedge has no variables: left out; where a listener leads is fixed, and hash_key chooses among endpoints"
-		scripts    = "mqedge runs no scripts: left out"
+		scripts    = "mqedge runs no scripts: left out; it reads CONNECT by itself (protocol mqtt), so none is needed for client ids and user names, in hash_key and in the log"
 		oneProcess = "mqedge is one process on all cores: nothing to set"
 		manager    = "is the service manager's, such as systemd: nothing to set"
 		openFiles  = "the limit of open files is the service manager's, and the only limit: see LimitNOFILE, or ulimit -n"
@@ -41,6 +43,10 @@ func reasons() map[string]string {
 		passphrase = "mqedge cannot read encrypted keys: decrypt the file (openssl pkey -in FILE -out FILE), and guard it by its mode"
 		stapling   = "mqedge does not staple OCSP responses: left out"
 		health     = "mqedge has checks of its own, which know MQTT and EMQX: see health.active"
+		calls      = "mqedge keeps its connections to providers, and EMQX's to itself, open by itself: nothing to set"
+		metadata   = "mqedge passes metadata on as it is: left out"
+		longCalls  = "a call ends at the deadline that its caller sent (grpc-timeout), and has no other: left out; for EMQX's hooks see exhook.timeout"
+		httpOnly   = "is about HTTP: left out"
 		outwards   = "left out, Go's secure defaults hold towards endpoints"
 	)
 	return map[string]string{
@@ -62,7 +68,7 @@ func reasons() map[string]string {
 		"js_set": scripts, "js_var": scripts, "js_shared_dict_zone": scripts, "js_periodic": scripts,
 		"preread_by_lua_block": scripts, "preread_by_lua_file": scripts, "content_by_lua_block": scripts, "content_by_lua_file": scripts,
 
-		"ssl_preread": preread, "preread_buffer_size": preread, "preread_timeout": "the time to a whole CONNECT is mqtt.connect_timeout, 5s",
+		"ssl_preread": preread, "preread_buffer_size": buffers, "preread_timeout": "the time to a whole CONNECT is mqtt.connect_timeout, 5s",
 		"server_name": "certificates are chosen by SNI, where a listener leads is not: left out",
 		"return":      "mqedge answers nothing by itself: left out", "pass": "mqedge has no listeners that hand on to others: left out",
 
@@ -103,11 +109,30 @@ func reasons() map[string]string {
 		"sticky":                   "left out; balance: hash keeps a client on its endpoint by its client id",
 		"status_zone":              "counters of listeners and upstreams are at /metrics: nothing to set",
 		"zone_sync":                "edges share no state: left out",
-		"mqtt_set_connect":         "mqedge changes nothing in a CONNECT: left out",
+		"mqtt_set_connect":         "mqedge changes nothing in a CONNECT: left out; EMQX itself takes the common name of a certificate as user name or client id (mqtt.peer_cert_as_username), which send_proxy: v2 tells it",
 		"mqtt_rewrite_buffer_size": "mqedge changes nothing in a CONNECT: left out",
-		"proxy_set_header":         "is about HTTP: left out",
+		"proxy_set_header":         httpOnly,
+
+		"grpc_read_timeout": longCalls, "grpc_send_timeout": longCalls, "grpc_buffer_size": buffers, "grpc_set_header": metadata,
+		"grpc_pass_header": metadata, "grpc_hide_header": metadata, "grpc_ignore_headers": metadata, "grpc_intercept_errors": httpOnly,
+		"grpc_bind":              "providers are called from the address that the kernel chooses: left out",
+		"grpc_ssl_session_reuse": outwards, "grpc_ssl_protocols": outwards, "grpc_ssl_ciphers": outwards, "grpc_ssl_conf_command": outwards,
+		"grpc_ssl_verify_depth": "mqedge has no limit for the length of a chain: nothing to set", "grpc_ssl_crl": "mqedge has no CRL for endpoints: left out",
+		"grpc_ssl_password_file": passphrase, "keepalive": calls, "keepalive_requests": calls, "keepalive_timeout": calls, "keepalive_time": calls,
+		"http2_max_requests": calls, "http2_idle_timeout": calls, "http2_recv_timeout": calls, "lingering_close": calls, "lingering_timeout": calls,
+		"lingering_time": calls, "reset_timedout_connection": calls,
+		"http2_max_concurrent_streams": "EMQX heeds no such limit: calls wait for room instead, see exhook.in_flight",
+		"client_max_body_size":         "mqedge has no limit for the size of a call: nothing to set",
+		"client_body_timeout":          calls, "client_header_timeout": calls, "send_timeout": calls,
+		"http2_body_preread_size": buffers, "client_body_buffer_size": buffers, "large_client_header_buffers": buffers, "client_header_buffer_size": buffers,
+		"error_page": "mqedge answers failures with a status of gRPC by itself: nothing to set",
+		"limit_req":  "mqedge limits connections, not calls: left out; exhook.in_flight says how many calls a provider has at once",
+		"auth_basic": "mqedge asks callers for no password: left out; tls.client_auth asks for a certificate, allow for an address",
+		"add_header": metadata, "root": httpOnly, "default_type": httpOnly, "proxy_http_version": httpOnly, "if": httpOnly, "rewrite": httpOnly,
 	}
 }
 
 // silent are directives about what nginx needs for itself, or that are always so here.
-func silent() []string { return []string{"zone", "tcp_nodelay", "mqtt_buffers"} }
+func silent() []string {
+	return []string{"zone", "tcp_nodelay", "mqtt_buffers", "http2", "sendfile", "tcp_nopush", "chunked_transfer_encoding"}
+}

@@ -117,8 +117,7 @@ func (im *importer) trusted(s *directive) []netip.Prefix {
 	return all
 }
 
-// use returns the name of the upstream for what a server passes to, in the way in which it does. One that exists is
-// taken if it is the same.
+// use returns the name of the upstream for what a server passes to, in the way in which it does.
 func (im *importer) use(s *directive, t *target, l *configs.Listener) string {
 	u, comments := configs.DefaultUpstream(), map[string]string{"": im.Origin(t.from.place())}
 	u.Endpoints, u.Health.Passive = t.endpoints, t.passive
@@ -133,16 +132,28 @@ func (im *importer) use(s *directive, t *target, l *configs.Listener) string {
 		u.SendProxy = "v1"
 	}
 	u.ConnectTimeout = im.orDefault(s, "proxy_connect_timeout", time.Minute, ".connect_timeout", comments)
-	u.Tries = im.tries(s, comments)
+	u.Tries = im.tries(s, "proxy_next_upstream", comments)
 	u.SourceAddresses = im.source(s)
-	if len(s.inherited("proxy_socket_keepalive")) > 0 && !im.on(s, "proxy_socket_keepalive", true) {
-		u.TCP.KeepAlive = 0
+	u.TCP.KeepAlive = im.probes(s, "proxy_socket_keepalive", u.TCP.KeepAlive)
+	if im.on(s, "proxy_ssl", false) {
+		u.TLS = im.upstreamTLS(s, s.inherited("proxy_ssl")[0], "proxy_ssl", t)
 	}
-	u.TLS = im.upstreamTLS(s, t)
+	return im.upstreamFor(t, &u, comments, l)
+}
 
-	plain := u
-	plain.TLS = nil // its address is no part of what it is
-	shape := fmt.Sprintf("%+v %+v", plain, u.TLS)
+// probes returns after which silence the kernel probes endpoints.
+func (im *importer) probes(s *directive, name string, normal time.Duration) time.Duration {
+	if len(s.inherited(name)) > 0 && !im.on(s, name, true) {
+		return 0
+	}
+	return normal
+}
+
+// upstreamFor returns the name of an upstream for what servers pass to. One that exists is taken if it is the same.
+func (im *importer) upstreamFor(t *target, u *configs.Upstream, comments map[string]string, l *configs.Listener) string {
+	plain := *u
+	plain.TLS, plain.ExHook = nil, nil // their addresses are no part of what they are
+	shape := fmt.Sprintf("%+v %+v %+v %v", plain, u.TLS, u.ExHook, l.Protocol == "grpc")
 	if t.known { // else the address is what counts
 		shape += fmt.Sprintf(" %p", t.from)
 	}
@@ -153,27 +164,47 @@ func (im *importer) use(s *directive, t *target, l *configs.Listener) string {
 	if !t.known {
 		name = convert.UpstreamName(t.endpoints[0].Address, l)
 	}
-	name = im.AddUpstream(name, convert.Ports(l.Bind)[0], &u, comments)
+	name = im.AddUpstream(name, convert.Ports(l.Bind)[0], u, comments)
 	im.made[shape] = name
 	return name
 }
 
-func (im *importer) tries(s *directive, comments map[string]string) int {
-	text, d := im.word(s, "proxy_next_upstream_tries")
+// tries reads the directives that begin with next, such as proxy_next_upstream.
+func (im *importer) tries(s *directive, next string, comments map[string]string) int {
+	text, d := im.word(s, next+"_tries")
 	n, ok := convert.Number(text)
 	if d != nil && !ok {
 		im.add(d, "%s is not a number: nginx's default, all of them, is written instead", convert.Shown(text))
 	}
-	if limit := im.one(s, "proxy_next_upstream_timeout"); limit != nil && strings.Trim(limit.args[0], "0smhdwMy") != "" {
+	if limit := im.one(s, next+"_timeout"); limit != nil && strings.Trim(limit.args[0], "0smhdwMy") != "" {
 		im.add(limit, "mqedge has no limit for all tries together: tries times connect_timeout is the longest it can take")
 	}
 	switch {
-	case !im.on(s, "proxy_next_upstream", true):
+	case im.never(s, next):
 		return 1
 	case n == 0:
 		comments[".tries"] = "all of them, " + nginxs
 	}
 	return n
+}
+
+// never says whether no other endpoint is to be tried. The directive is on or off for streams, and a list of cases for
+// calls, of which mqedge has those that are safe.
+func (im *importer) never(s *directive, next string) bool {
+	if next == "proxy_next_upstream" {
+		return !im.on(s, next, true)
+	}
+	for _, d := range s.inherited(next) {
+		if len(d.args) == 1 && d.args[0] == "off" {
+			return true
+		}
+		for _, when := range d.args {
+			if when != "error" && when != "timeout" {
+				im.add(d, "%s: mqedge tries another endpoint where a call surely was not acted on, whatever it failed of", convert.Shown(when))
+			}
+		}
+	}
+	return false
 }
 
 // source reads proxy_bind.

@@ -136,21 +136,18 @@ func (im *importer) clientCertificates(s *directive, t *configs.TLS) string {
 	return ""
 }
 
-// upstreamTLS reads how a server speaks TLS to what is behind it.
-func (im *importer) upstreamTLS(s *directive, t *target) *configs.UpstreamTLS {
-	if !im.on(s, "proxy_ssl", false) {
-		return nil
-	}
-	on := s.inherited("proxy_ssl")[0]
+// upstreamTLS reads how a server speaks TLS to what is behind it, since the directive on says that it does. The names of
+// the others begin with ssl, such as proxy_ssl.
+func (im *importer) upstreamTLS(s, on *directive, ssl string, t *target) *configs.UpstreamTLS {
 	var u configs.UpstreamTLS
-	if ca, _ := im.word(s, "proxy_ssl_trusted_certificate"); ca != "" {
+	if ca, _ := im.word(s, ssl+"_trusted_certificate"); ca != "" {
 		u.CAFile = im.File(ca)
 	}
-	name, named := im.word(s, "proxy_ssl_name")
-	verified := im.on(s, "proxy_ssl_verify", false)
+	name, named := im.word(s, ssl+"_name")
+	verified := im.on(s, ssl+"_verify", false)
 	switch {
 	case !verified:
-		im.add(on, "without proxy_ssl_verify nginx takes any certificate, mqedge verifies it always: write tls.ca_file, and tls.server_name if the certificate is not for the host of the address")
+		im.add(on, "without %s_verify nginx takes any certificate, mqedge verifies it always: write tls.ca_file, and tls.server_name if the certificate is not for the host of the address", ssl)
 	case named == nil && t.known:
 		name = t.name // which is what nginx compares with
 	}
@@ -159,7 +156,7 @@ func (im *importer) upstreamTLS(s *directive, t *target) *configs.UpstreamTLS {
 	} else if name != "" {
 		im.add(on, "the name that nginx verifies, %s, is not one of a host: write tls.server_name if the certificate is not for the host of the address", convert.Shown(name))
 	}
-	certificates, keys := s.inherited("proxy_ssl_certificate"), s.inherited("proxy_ssl_certificate_key")
+	certificates, keys := s.inherited(ssl+"_certificate"), s.inherited(ssl+"_certificate_key")
 	if len(certificates) > 0 && len(keys) > 0 {
 		certificate, ok1 := im.pemFile(certificates[0])
 		key, ok2 := im.pemFile(keys[0])
@@ -167,7 +164,7 @@ func (im *importer) upstreamTLS(s *directive, t *target) *configs.UpstreamTLS {
 			u.CertFile, u.KeyFile = certificate, key
 		}
 	}
-	for _, d := range s.inherited("proxy_ssl_server_name") {
+	for _, d := range s.inherited(ssl + "_server_name") {
 		if !strings.EqualFold(strings.Join(d.args, " "), "on") {
 			im.add(d, "mqedge always sends the name, as SNI")
 		}

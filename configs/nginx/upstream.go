@@ -19,6 +19,8 @@ type target struct {
 	balance   string
 	hashKey   string
 	passive   configs.Passive
+
+	hashMetadata string // of calls: the key that nginx hashes by, "" for none
 }
 
 // target finds what a server passes to. The text tells what is in the way, if it is nil.
@@ -31,12 +33,16 @@ func (im *importer) target(server *directive) (*target, string) {
 	if len(pass.args) != 1 {
 		return nil, "its proxy_pass is not understood"
 	}
-	to := pass.args[0]
+	return im.targetOf(pass, pass.args[0])
+}
+
+// targetOf finds what a directive passes to.
+func (im *importer) targetOf(pass *directive, to string) (*target, string) {
 	switch {
 	case strings.Contains(to, "$"):
-		return nil, "proxy_pass goes by a variable, " + convert.Shown(to) + ", where mqedge has one upstream for a listener: give each address a listener of its own"
+		return nil, pass.name + " goes by a variable, " + convert.Shown(to) + ", where mqedge has one upstream for a listener: give each address a listener of its own"
 	case strings.HasPrefix(to, "unix:"):
-		return nil, "proxy_pass goes to a unix socket, which mqedge does not do: let the server behind it listen on TCP"
+		return nil, pass.name + " goes to a unix socket, which mqedge does not do: let the server behind it listen on TCP"
 	}
 	if u := im.blocks[to]; u != nil {
 		if im.targets[u] == nil {
@@ -50,7 +56,7 @@ func (im *importer) target(server *directive) (*target, string) {
 	}
 	address, ok := convert.Address(to)
 	if !ok {
-		return nil, "proxy_pass goes to " + convert.Shown(to) + ", which is neither an upstream nor host:port"
+		return nil, pass.name + " goes to " + convert.Shown(to) + ", which is neither an upstream nor host:port"
 	}
 	endpoint := configs.DefaultEndpoint()
 	endpoint.Address = address
@@ -124,6 +130,9 @@ func (im *importer) endpoint(s *directive) (e configs.Endpoint, p configs.Passiv
 		return e, p, false
 	}
 	e, p = configs.DefaultEndpoint(), nginxPassive()
+	if im.calls {
+		text = withPort(text, false)
+	}
 	if e.Address, ok = convert.Address(text); !ok {
 		im.add(s, "%s is not host:port: left out", convert.Shown(text))
 		return e, p, false
@@ -177,6 +186,8 @@ func (im *importer) balance(u *directive, t *target) {
 	switch {
 	case len(u.all("least_conn")) > 0:
 		t.balance = "least_conn"
+	case len(u.all("hash")) > 0 && im.calls:
+		im.hashOfCalls(u.all("hash")[0], t)
 	case len(u.all("hash")) > 0:
 		im.hash(u.all("hash")[0], t)
 	case len(u.all("random")) > 0:
@@ -210,11 +221,32 @@ func (im *importer) hash(d *directive, t *target) {
 	case "mqtt_preread_username":
 		t.hashKey = "username"
 	default:
+		if key := im.scripted(variable(d.args[0])); key != "" {
+			t.hashKey = key
+			im.add(d, "carried over as hash_key %s, as a script seems to read that: mqedge reads CONNECT by itself; clients change their server once, when you switch", key)
+			return
+		}
 		t.balance = "least_conn"
 		im.add(d, "mqedge does not hash by %s, only by client_id, username, source_ip or sni: least_conn is written instead", convert.Shown(d.args[0]))
 		return
 	}
 	im.add(d, "carried over, by another function than nginx's, always consistent: clients change their server once, when you switch")
+}
+
+// scripted guesses what a variable of js_set stands for, by its name and that of its function.
+func (im *importer) scripted(name string) string {
+	for _, d := range im.scripts {
+		if len(d.args) < 2 || variable(d.args[0]) != name || name == "" {
+			continue
+		}
+		switch said := strings.ToLower(d.args[0] + d.args[1]); {
+		case strings.Contains(said, "client"):
+			return "client_id"
+		case strings.Contains(said, "user"):
+			return "username"
+		}
+	}
+	return ""
 }
 
 var oneVariable = regexp.MustCompile(`^\$(?:\{(\w+)\}|(\w+))$`)
