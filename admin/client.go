@@ -18,6 +18,7 @@ import (
 
 const (
 	clientTimeout = 5 * time.Second
+	reloadTimeout = time.Minute
 	maxAnswer     = 64 << 20
 )
 
@@ -138,6 +139,25 @@ func (c *Client) Health(ctx context.Context) error {
 	return c.unexpected(got.status, http.MethodGet, "/readyz")
 }
 
+// Live is nil when the process answers, whether or not it takes connections. It asks /livez.
+func (c *Client) Live(ctx context.Context) error {
+	got, err := c.do(ctx, http.MethodGet, "/livez")
+	if err != nil {
+		return err
+	}
+	if got.status != http.StatusOK {
+		return c.unexpected(got.status, http.MethodGet, "/livez")
+	}
+	return nil
+}
+
+// Reload makes the process load its configuration again. The error says what is wrong with it; then nothing has changed.
+func (c *Client) Reload(ctx context.Context) error {
+	patient := *c // it binds, reads certificates and resolves names
+	patient.http = &http.Client{Timeout: reloadTimeout, Transport: c.http.Transport}
+	return patient.call(ctx, http.MethodPost, "/api/v1/reload", nil)
+}
+
 // call decodes a good answer into out, unless that is nil, and makes an error of any other.
 func (c *Client) call(ctx context.Context, method, path string, out any) error {
 	_, err := c.fetch(ctx, method, path, out)
@@ -152,12 +172,13 @@ func (c *Client) fetch(ctx context.Context, method, path string, out any) (http.
 	}
 	if got.status != http.StatusOK {
 		var said struct {
-			Error string `json:"error"`
+			Error    string   `json:"error"`
+			Problems []string `json:"problems"` // of a configuration, one a line
 		}
 		if json.Unmarshal(got.body, &said) != nil || said.Error == "" {
 			return nil, c.unexpected(got.status, method, path)
 		}
-		return nil, errors.New(said.Error)
+		return nil, errors.New(strings.Join(append([]string{said.Error}, said.Problems...), "\n"))
 	}
 	if out == nil {
 		return got.header, nil

@@ -29,6 +29,9 @@ func TestTheClientReadsWhatTheServerSays(t *testing.T) {
 	if err := c.Health(ctx); err != nil {
 		t.Error(err)
 	}
+	if err := c.Live(ctx); err != nil {
+		t.Error(err)
+	}
 	if err := c.Drain(ctx, "emqx", "[::1]:1883", Drain{}); err != nil {
 		t.Error(err)
 	}
@@ -53,6 +56,9 @@ func TestAProcessThatDrainsIsUnhealthyAndHasAStatus(t *testing.T) {
 	var not *NotReadyError
 	if !errors.As(err, &not) || err.Error() != "not ready: draining" {
 		t.Errorf("got %v", err)
+	}
+	if err := c.Live(context.Background()); err != nil {
+		t.Errorf("it drains, and is alive all the same: %v", err)
 	}
 	s, err := c.Status(context.Background())
 	if err != nil || s.Ready || s.Reason != "draining" {

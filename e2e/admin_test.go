@@ -230,3 +230,20 @@ func TestStatusAndHealthShowARunningEdge(t *testing.T) {
 		t.Errorf("mqedge status --json: %d %v %s", code, err, out)
 	}
 }
+
+func TestTheReloadVerbChangesTheProcessOrSaysWhatIsWrongWithTheFile(t *testing.T) {
+	t.Parallel()
+	emqx := endpoints(startFake(t, acknowledge).address())
+	e := balanced(t, fmt.Sprintf(`{endpoints: %s}`, emqx))
+	if out, errs, code := run(t, "reload", "--admin", e.admin); code != 0 || out != "reloaded\n" {
+		t.Errorf("mqedge reload: %d %s%s", code, out, errs)
+	}
+	e.configure("listeners: {mqtt: {bind: nowhere, upstream: emqx}}\nupstreams: {emqx: {endpoints: " + emqx + "}}\n")
+	_, errs, code := run(t, "reload", "--admin", e.admin)
+	if code != 1 || !containsAll(errs, []string{"the one in effect stays", "listeners.mqtt.bind: "}) {
+		t.Errorf("mqedge reload: %d %s", code, errs)
+	}
+	if out, errs, code := run(t, "health", "--live", "--admin", e.admin); code != 0 || out != "alive\n" {
+		t.Errorf("mqedge health --live: %d %s%s", code, out, errs)
+	}
+}

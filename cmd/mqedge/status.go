@@ -85,21 +85,27 @@ func newStatus() *cobra.Command {
 
 func newHealth() *cobra.Command {
 	var f adminFlags
+	var live bool
 	cmd := &cobra.Command{
 		Use:   "health",
 		Short: "Exit with 0 if a running mqedge takes connections, for a container's HEALTHCHECK",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return f.ask(func(ctx context.Context, c *admin.Client) error {
-				if err := c.Health(ctx); err != nil {
+				ask, good := c.Health, "ready"
+				if live {
+					ask, good = c.Live, "alive"
+				}
+				if err := ask(ctx); err != nil {
 					return err
 				}
-				_, err := fmt.Fprintln(cmd.OutOrStdout(), "ready")
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), good)
 				return err
 			})
 		},
 	}
 	f.add(cmd)
+	cmd.Flags().BoolVar(&live, "live", false, "0 too while it drains, has no endpoint or is short of memory: for what restarts a container")
 	return cmd
 }
 
