@@ -37,6 +37,43 @@ func NewTickets(every time.Duration) *Tickets {
 	return &Tickets{every: every, keys: [][32]byte{newKey()}, rotated: time.Now(), generation: 1}
 }
 
+// TicketKeys are what a ring holds, for the process that takes the place of this one. They are secret.
+type TicketKeys struct {
+	Keys    [][]byte  `json:"keys"`
+	Rotated time.Time `json:"rotated"`
+}
+
+// Keys returns what the ring holds now.
+func (t *Tickets) Keys() TicketKeys {
+	keys, _ := t.at(time.Now())
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := TicketKeys{Rotated: t.rotated.Round(0)}
+	for _, key := range keys {
+		out.Keys = append(out.Keys, key[:])
+	}
+	return out
+}
+
+// Restore makes the ring hold what another held; keys that are no such are left out. It is for a ring that is not in use yet.
+func (t *Tickets) Restore(k TicketKeys) {
+	var keys [][32]byte
+	for _, key := range k.Keys {
+		if len(key) == 32 && len(keys) <= oldKeys {
+			keys = append(keys, [32]byte(key))
+		}
+	}
+	if len(keys) == 0 {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.keys, t.generation = keys, t.generation+1
+	if now := time.Now(); k.Rotated.Before(now) {
+		t.rotated = now.Add(-now.Sub(k.Rotated))
+	}
+}
+
 // at returns the keys for this time, turning the ring as often as is due, and their generation.
 func (t *Tickets) at(now time.Time) ([][32]byte, uint64) {
 	t.mu.Lock()

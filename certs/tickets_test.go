@@ -211,3 +211,23 @@ func TestRunRotatesTheKeysOfEveryStoreOfTheRing(t *testing.T) {
 		}
 	})
 }
+
+func TestASessionResumesWithARingThatHoldsTheKeysOfAnother(t *testing.T) {
+	eachVersion(t, func(t *testing.T, version uint16) {
+		m := newMutual(t)
+		before, after, stranger := NewTickets(time.Hour), NewTickets(time.Hour), NewTickets(time.Hour)
+		config := resuming(t, m.authority, m.device, version)
+		connect(t, open(t, m.o, before).ServerConfig(), config).ok(t)
+		after.Restore(before.Keys())
+		stranger.Restore(TicketKeys{Keys: [][]byte{{1, 2, 3}}, Rotated: time.Now()})
+		if !connect(t, open(t, m.o, after).ServerConfig(), config).ok(t).resumed() {
+			t.Error("not resumed")
+		}
+		if connect(t, open(t, m.o, stranger).ServerConfig(), config).ok(t).resumed() {
+			t.Error("resumed with keys that are none")
+		}
+		if d := after.rotated.Sub(before.rotated).Abs(); d > time.Millisecond {
+			t.Errorf("the ring was turned at %v, not %v", after.rotated, before.rotated)
+		}
+	})
+}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -34,7 +35,22 @@ func Bind(addr string, r *relay.Relay, tcp relay.TCP, log *slog.Logger) (*Socket
 	if err != nil {
 		return nil, err
 	}
+	return Adopt(ln, r, tcp, log)
+}
+
+// Adopt is Bind for a socket that listens already, as a process gets it from the
+// one before it or from systemd. The socket is its own from then on.
+func Adopt(ln *net.TCPListener, r *relay.Relay, tcp relay.TCP, log *slog.Logger) (*Socket, error) {
 	bound := ln.Addr()
+	addr := bound.String()
+	raw, err := ln.SyscallConn()
+	if err == nil {
+		err = noDelay("", "", raw)
+	}
+	if err != nil {
+		ln.Close()
+		return nil, fmt.Errorf("cannot listen on %s: %w", addr, err)
+	}
 	a, err := r.Acceptor(ln)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s: %w", addr, err)
@@ -97,6 +113,10 @@ func bindError(addr string, err error) error {
 
 // Addr is the address bound, with the port that was chosen for port 0.
 func (s *Socket) Addr() net.Addr { return s.addr }
+
+// File returns the socket once more, for another process to listen on too. The
+// caller closes it.
+func (s *Socket) File() (*os.File, error) { return s.acceptor.File() }
 
 // Assign makes l the listener that gets the connections from now on, and those
 // that come after this have the options of its [Settings].TCP. It is called again

@@ -152,3 +152,34 @@ func TestABindErrorNamesThePlaceAndTheRemedy(t *testing.T) {
 		}
 	}
 }
+
+func TestASocketThatWasHandedOverServesAfterItsFirstOwnerHasClosed(t *testing.T) {
+	e := newEndpoint(t, echo)
+	r := newRig(t, settings(TCP), e.addr)
+	first, err := Bind("127.0.0.1:0", carrier, relay.TCP{}, quiet)
+	must(t, err)
+	file, err := first.File()
+	must(t, err)
+	early, err := net.Dial("tcp", first.Addr().String()) // waits in the queue that both share
+	must(t, err)
+	defer early.Close()
+	first.Close()
+	if _, err := first.File(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("File after Close: %v", err)
+	}
+	ln, err := net.FileListener(file)
+	must(t, err)
+	file.Close()
+	second, err := Adopt(ln.(*net.TCPListener), carrier, relay.TCP{}, quiet)
+	must(t, err)
+	if second.Addr().String() != first.Addr().String() {
+		t.Errorf("it listens on %v, not on %v", second.Addr(), first.Addr())
+	}
+	second.Assign(r.Listener)
+	served := make(chan struct{})
+	go func() { defer close(served); second.Serve() }()
+	send(t, early, []byte("hello"))
+	receiveText(t, early, "hello")
+	second.Close()
+	<-served
+}

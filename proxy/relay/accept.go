@@ -2,6 +2,7 @@ package relay
 
 import (
 	"net"
+	"os"
 	"sync"
 	"time"
 )
@@ -58,6 +59,22 @@ func (a *Acceptor) Configure(t TCP) error {
 		return err
 	}
 	return failed
+}
+
+// File returns the listening socket once more, for another process to listen on too. The caller closes it. Its error is
+// net.ErrClosed after Close.
+func (a *Acceptor) File() (*os.File, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	select {
+	case <-a.closed:
+		return nil, net.ErrClosed
+	default:
+	}
+	if a.listen != nil {
+		return a.listen.socket.file()
+	}
+	return a.ln.File()
 }
 
 // Run runs f, which may wait by Accept and Pause alone, and returns after it. It

@@ -54,6 +54,14 @@ func (r *Relay) acceptInLoop(listen *Conn) (*Conn, error) {
 	}
 }
 
+func (s *socket) file() (*os.File, error) {
+	fd, err := unix.FcntlInt(uintptr(s.fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	return os.NewFile(uintptr(fd), "listener"), nil
+}
+
 func (s *socket) pause(d time.Duration) bool {
 	for by := s.deadline(time.Now().Add(d)); s.strand.wait(by) == nil; {
 	}

@@ -68,3 +68,16 @@ func TestWhatTLSAnswersCannotPileUpForAPeerThatReadsNothing(t *testing.T) {
 		t.Errorf("ending: %+v", e)
 	}
 }
+
+func TestALoopIsStuckWhenItIsAtOneTurnForOverASecond(t *testing.T) {
+	r, err := New(RelayOptions{Loops: 2})
+	must(t, err)
+	defer r.Close()
+	r.began = time.Now().Add(-time.Minute)
+	for since, want := range map[time.Duration]bool{0: false, 59*time.Second + 500*time.Millisecond: false, 50 * time.Second: true} {
+		r.loops[1].workingSince.Store(int64(since))
+		if got := r.Stuck(); (got > 0) != want || want && got < 9*time.Second {
+			t.Errorf("at a turn that began after %v of a minute: stuck for %v", since, got)
+		}
+	}
+}

@@ -5,6 +5,7 @@ package relay
 import (
 	"errors"
 	"net/netip"
+	"os"
 	"syscall"
 	"time"
 )
@@ -34,6 +35,7 @@ func (r *Relay) newLoopGroup(o GroupOptions) Group { return r.newPortableGroup(o
 
 func (*Relay) listenInLoop(syscall.RawConn) (*Conn, error) { return nil, errors.ErrUnsupported }
 func (*Relay) acceptInLoop(*Conn) (*Conn, error)           { return nil, errors.ErrUnsupported }
+func (*socket) file() (*os.File, error)                    { return nil, errors.ErrUnsupported }
 func (*socket) pause(time.Duration) bool                   { return false }
 
 // socket is what a Conn of a loop has.
@@ -57,6 +59,8 @@ func (*socket) local() netip.AddrPort                              { return neti
 
 // left cannot be told here without reading.
 func left(int) bool { return false }
+
+func (*Relay) stuck(*loop) time.Duration { return 0 }
 
 type watchdog struct{ relay *Relay }
 

@@ -192,6 +192,16 @@ func (r *Relay) Run(ctx context.Context) error {
 // tick is the time that all stamps and deadlines are in.
 func (r *Relay) tick(now time.Time) int64 { return int64(now.Sub(r.began) / tick) }
 
+// Stuck returns for how long a loop has been at one turn that takes longer than
+// any should, zero if none has.
+func (r *Relay) Stuck() time.Duration {
+	longest := time.Duration(0)
+	for _, l := range r.loops {
+		longest = max(longest, r.stuck(l))
+	}
+	return longest
+}
+
 // Live returns how many pairs are being carried. Streams do not count.
 func (r *Relay) Live() int { return int(r.live.Load()) }
 

@@ -22,11 +22,23 @@ func (w *watchdog) look() {
 		if since == 0 || since == w.told[i] {
 			continue
 		}
-		if d := time.Since(w.relay.began) - time.Duration(since); d >= stallAfter {
+		if d := w.relay.stuck(l); d > 0 {
 			w.told[i] = since
 			if f := w.relay.options.OnStall; f != nil {
 				f(i, d)
 			}
 		}
 	}
+}
+
+// stuck is for how long a loop has been at its turn, if that is too long.
+func (r *Relay) stuck(l *loop) time.Duration {
+	since := l.workingSince.Load()
+	if since == 0 {
+		return 0
+	}
+	if d := time.Since(r.began) - time.Duration(since); d >= stallAfter {
+		return d
+	}
+	return 0
 }
