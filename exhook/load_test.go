@@ -189,6 +189,24 @@ func TestTheStateFileSurvivesARestart(t *testing.T) {
 	})
 }
 
+func TestTheStateOfTheProcessBeforeCountsInPlaceOfAStateFile(t *testing.T) {
+	a := aProvider(t, "client.connected", "client.authenticate")
+	r := aRig(t, setup{}, a)
+	r.mustLoad(node1)
+	state := r.u.State(t.Context())
+	r.stop()
+	a.kill()
+	a.forget()
+
+	r = aRig(t, setup{state: state}, a)
+	got, err := r.load(hook.V2, node2)
+	if err != nil || shown(got) != "[client.connected client.authenticate]" {
+		t.Fatalf("EMQX is told %v, %v", got, err)
+	}
+	a.start()
+	eventually(t, "both nodes heard of", func() bool { return len(r.status(a.addr).Nodes) == 2 })
+}
+
 func TestABrokenStateFileIsNamedAndCountsAsNone(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "missing", "exhook.json")
 	a := aProvider(t, "client.connected")

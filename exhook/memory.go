@@ -1,6 +1,7 @@
 package exhook
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -153,21 +154,46 @@ func (u *Upstream) remember() {
 		return
 	}
 	u.unsaved = false
-	s := &saving{file: u.rules.stateFile, state: hook.State{Versions: make(map[hook.Version]hook.Answers)}}
+	u.saving.Store(&saving{file: u.rules.stateFile, state: u.state()})
+	select {
+	case u.save <- struct{}{}:
+	default:
+	}
+}
+
+func (u *Upstream) state() hook.State {
+	s := hook.State{Versions: make(map[hook.Version]hook.Answers)}
 	for v := hook.V1; v <= hook.V3; v++ {
 		if m := &u.memories[v]; m.is || m.told {
-			s.state.Versions[v] = hook.Answers{Merged: m.merged, Known: m.known}
+			s.Versions[v] = hook.Answers{Merged: m.merged, Known: m.known}
 		}
 	}
 	for _, n := range u.nodes.all {
 		if n.left.IsZero() {
-			s.state.Nodes.Loaded(n.version, n.request)
+			s.Nodes.Loaded(n.version, n.request)
 		}
 	}
-	u.saving.Store(s)
+	return s
+}
+
+// State is what the state file holds, or would: for the process that takes the place of this one. It is nil for an upstream
+// that does not know hooks, or when ctx ends first.
+func (u *Upstream) State(ctx context.Context) []byte {
+	if !u.aware {
+		return nil
+	}
+	said := make(chan []byte, 1)
+	if !u.do(func() {
+		data, _ := u.state().Encode() // of what was read from JSON, or could have been
+		said <- data
+	}) {
+		return nil
+	}
 	select {
-	case u.save <- struct{}{}:
-	default:
+	case data := <-said:
+		return data
+	case <-ctx.Done():
+		return nil
 	}
 }
 

@@ -26,6 +26,8 @@ type Options struct {
 	Name   string // for people
 	Pool   *balancer.Pool
 	Logger *slog.Logger // nil: none
+	// State is what [Upstream.State] of the process before said; it counts in place of the state file. Nil: there was none.
+	State []byte
 	Settings
 }
 

@@ -227,6 +227,7 @@ type setup struct {
 	relay    func(*grpcrelay.Options)
 	general  bool // not hook-aware
 	patience time.Duration
+	state    []byte
 }
 
 func aRig(t testing.TB, s setup, providers ...*provider) *rig {
@@ -254,7 +255,7 @@ func aRigAt(t testing.TB, s setup, addrs ...string) *rig {
 		s.settings.Dial = s.in.dial
 	}
 	loop := &driven{}
-	r.u = New(Options{Name: "hooks", Pool: r.pool, Logger: slog.New(slog.NewTextHandler(r.log, nil)), Settings: s.settings}, loop)
+	r.u = New(Options{Name: "hooks", Pool: r.pool, Logger: slog.New(slog.NewTextHandler(r.log, nil)), State: s.state, Settings: s.settings}, loop)
 	if s.patience > 0 {
 		r.u.patience = s.patience
 	}

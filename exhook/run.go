@@ -109,8 +109,15 @@ func (u *Upstream) dial(ctx context.Context, d dialling) {
 	}
 }
 
-// restore reads the state file.
+// restore takes the state of the process before, or else reads the state file.
 func (u *Upstream) restore() {
+	if data := u.inherited; data != nil {
+		u.inherited = nil
+		if state, err := hook.ParseState(data); err == nil {
+			u.do(func() { u.recall(state) })
+			return
+		}
+	}
 	asked := make(chan string, 1)
 	if !u.do(func() { asked <- u.rules.stateFile }) {
 		return

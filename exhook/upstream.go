@@ -20,6 +20,8 @@ type Upstream struct {
 	loop  Loop
 	log   *slog.Logger
 
+	inherited []byte // state of the process before; of Run
+
 	// All that follows, up to the channels, belongs to the group.
 	group    *grpcrelay.Group // as soon as Run runs
 	rules    *rules
@@ -65,7 +67,7 @@ type Upstream struct {
 // New makes an upstream whose group loop runs. It starts nothing. The group must be made with what [Upstream.Relay] returns.
 func New(o Options, loop Loop) *Upstream {
 	u := &Upstream{
-		name: o.Name, pool: o.Pool, aware: o.Hooks != nil, loop: loop, log: o.Logger,
+		name: o.Name, pool: o.Pool, aware: o.Hooks != nil, loop: loop, log: o.Logger, inherited: o.State,
 		rules: newRules(o.Settings), patience: patience, began: time.Now(),
 		byID: make(map[balancer.NodeID]*link), conns: make(map[*grpcrelay.Provider]struct{}),
 		dials: make(chan dialling, 64), notes: make(chan note, 256), save: make(chan struct{}, 1),

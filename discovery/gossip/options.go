@@ -23,6 +23,8 @@ type Options struct {
 	StateFile    string        // where what is known survives a restart; empty means nowhere
 	SuspectLimit time.Duration // for how long a suspected endpoint may stay beside present ones; 0 means 10 minutes
 
+	Predecessor Predecessor // of another process; zero means none
+
 	Log *slog.Logger // nil means none
 
 	// For tests.
@@ -52,6 +54,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.open == nil {
 		o.open = openSockets
+		if o.Predecessor.Streams != nil {
+			o.open = o.Predecessor.inherit
+		}
 	}
 	if o.resolve == nil {
 		o.resolve = resolveHost

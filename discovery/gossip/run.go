@@ -25,7 +25,7 @@ func (n *Node) Run(ctx context.Context) error {
 	if err := n.Listen(ctx); err != nil {
 		return err
 	}
-	if n.o.StateFile != "" {
+	if n.o.StateFile != "" || n.o.Predecessor.Known != nil {
 		n.restore()
 	}
 	n.transport.start()

@@ -67,7 +67,7 @@ type savedFact struct {
 // restore takes what the state file knows as suspected, until gossip speaks. A file that is not good is logged and made anew:
 // what is in it can be learnt again.
 func (n *Node) restore() {
-	saved, err := readState(n.o.StateFile)
+	saved, err := n.remembered()
 	if errors.Is(err, fs.ErrNotExist) {
 		return
 	}
@@ -111,6 +111,16 @@ func (n *Node) restore() {
 	n.stir(now, 0)
 }
 
+// remembered is what the predecessor knew, or else the state file.
+func (n *Node) remembered() (savedState, error) {
+	if n.o.Predecessor.Known != nil {
+		if saved, err := parseState(n.o.Predecessor.Known); err == nil || n.o.StateFile == "" {
+			return saved, err
+		}
+	}
+	return readState(n.o.StateFile)
+}
+
 func readState(file string) (savedState, error) {
 	var saved savedState
 	info, err := os.Stat(file)
@@ -124,6 +134,11 @@ func readState(file string) (savedState, error) {
 	if err != nil {
 		return saved, err
 	}
+	return parseState(data)
+}
+
+func parseState(data []byte) (savedState, error) {
+	var saved savedState
 	if err := json.Unmarshal(data, &saved); err != nil {
 		return saved, err
 	}

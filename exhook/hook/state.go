@@ -65,7 +65,7 @@ func LoadState(file string) (State, error) {
 	if err != nil {
 		return State{}, &StateError{file, bare(err), "let the user that mqedge runs as read it"}
 	}
-	s, err := parseState(data)
+	s, err := ParseState(data)
 	if err != nil {
 		return State{}, &StateError{file, err, "remove it; mqedge writes it anew when a provider answers OnProviderLoaded"}
 	}
@@ -74,7 +74,7 @@ func LoadState(file string) (State, error) {
 
 // Save writes the file so that a crash leaves either the old one or the new one whole. Its errors are *StateError.
 func (s State) Save(file string) error {
-	data, err := s.encode()
+	data, err := s.Encode()
 	if err != nil {
 		return &StateError{file, err, "report this"}
 	}
@@ -87,7 +87,8 @@ func (s State) Save(file string) error {
 	return nil
 }
 
-func (s State) encode() ([]byte, error) {
+// Encode is what the file holds.
+func (s State) Encode() ([]byte, error) {
 	f := stateFile{Format: stateFormat, Versions: map[string]Answers{}, Nodes: []stateNode{}}
 	for v, a := range s.Versions {
 		f.Versions[v.String()] = a
@@ -107,7 +108,8 @@ func readState(file string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, mostState+1))
 }
 
-func parseState(data []byte) (State, error) {
+// ParseState reads what Encode made.
+func ParseState(data []byte) (State, error) {
 	if len(data) > mostState {
 		return State{}, fmt.Errorf("larger than %d bytes", mostState)
 	}

@@ -124,15 +124,15 @@ func FuzzAStateThatLoadsIsWrittenTheSame(f *testing.F) {
 	f.Add(example)
 	f.Add([]byte(`{"format": 1, "versions": {"emqx.exhook.v2": {"merged": [{"name": "message.publish", "topics": ["b", "a", "b"]}]}}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		s, err := parseState(data)
+		s, err := ParseState(data)
 		if err != nil {
 			return
 		}
-		written, err := s.encode()
+		written, err := s.Encode()
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := parseState(written)
+		again, err := ParseState(written)
 		if err != nil || !reflect.DeepEqual(s, again) {
 			t.Fatalf("%v: %+v became %+v", err, s, again)
 		}

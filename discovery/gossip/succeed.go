@@ -1,0 +1,54 @@
+package gossip
+
+import (
+	"encoding/json"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"time"
+)
+
+// Predecessor is what a node gets from one of another process whose place it takes: the same address, under a new name. The
+// other must have ended without Leave before Run begins, or they would take each other's messages; Listen may come before.
+type Predecessor struct {
+	Streams *net.TCPListener // its sockets, in place of Options.Bind's; of both or of none
+	Packets *net.UDPConn
+	Known   []byte // what [Node.Known] said; nil is nothing
+}
+
+// Files returns the sockets of a node that listens once more, TCP and UDP, for another process. The caller closes them.
+func (n *Node) Files() (streams, packets *os.File, err error) {
+	n.listening.Lock()
+	defer n.listening.Unlock()
+	if n.transport == nil {
+		return nil, nil, net.ErrClosed
+	}
+	tcp, ok := n.transport.streams.(*net.TCPListener)
+	udp, ok2 := n.transport.packets.(*net.UDPConn)
+	if !ok || !ok2 {
+		return nil, nil, errors.ErrUnsupported
+	}
+	if streams, err = tcp.File(); err != nil {
+		return nil, nil, err
+	}
+	if packets, err = udp.File(); err != nil {
+		streams.Close()
+		return nil, nil, err
+	}
+	return streams, packets, nil
+}
+
+// Known is what the state file would hold: the members and what they announced.
+func (n *Node) Known() ([]byte, error) {
+	n.mu.Lock()
+	saved := n.stateToSave(time.Now())
+	n.mu.Unlock()
+	return json.Marshal(saved)
+}
+
+// inherit opens nothing: it takes the sockets of the predecessor.
+func (p *Predecessor) inherit(netip.AddrPort) (sockets, error) {
+	_ = p.Packets.SetReadBuffer(receiveBuffer)
+	return sockets{p.Streams, p.Packets, dialTCP}, nil
+}
