@@ -21,11 +21,13 @@ import (
 type adminServer struct {
 	config   configs.Admin
 	listener net.Listener
-	serve    *task // nil until commit
+	from     *passed // nil: it was opened by this process
+	serve    *task   // nil until commit
 }
 
 // prepareAdmin opens the admin address unless it is the one that is open.
-func (e *Edge) prepareAdmin(c configs.Admin, old *adminServer) (*adminServer, error) {
+func (e *Edge) prepareAdmin(c configs.Admin, before, g *generation) (*adminServer, error) {
+	old := before.admin
 	if c.Bind == "" {
 		return nil, nil
 	}
@@ -38,7 +40,14 @@ func (e *Edge) prepareAdmin(c configs.Admin, old *adminServer) (*adminServer, er
 		if err != nil {
 			return nil, fmt.Errorf("admin.bind: %w", err)
 		}
-		return &adminServer{config: c, listener: l}, nil
+		return &adminServer{config: c, listener: l, from: old.from}, nil
+	}
+	if from := e.passedTo(toAdmin, ownerAdmin, c.Bind, c.Bind, slices.Concat(g.inUse(), before.inUse())); from != nil {
+		l, err := from.listen()
+		if err != nil {
+			return nil, fmt.Errorf("admin.bind: %w", err)
+		}
+		return &adminServer{config: c, listener: l, from: from}, nil
 	}
 	l, err := proxy.Listen(c.Bind)
 	if err != nil {

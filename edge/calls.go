@@ -65,7 +65,9 @@ func (e *Edge) beginCalls(name string, up *upstream, u *configs.Upstream) {
 		c.carrier.Configure(s)
 		return
 	}
-	c.carrier = carrier.New(e.relay, e.nextLoop(), exhook.Options{Name: name, Pool: up.pool, Logger: e.log, Settings: s})
+	c.carrier = carrier.New(e.relay, e.nextLoop(), exhook.Options{
+		Name: name, Pool: up.pool, Logger: e.log, State: e.inherited.upstream(name).Hooks, Settings: s,
+	})
 	c.run = start(c.carrier.Run)
 }
 

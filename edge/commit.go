@@ -26,6 +26,7 @@ func (e *Edge) commit(g, old *generation) {
 		up.sources.Configure(up.addresses, available)
 		up.pool.Configure(up.options)
 		e.beginFeed(name, g, old.upstreams[name])
+		up.pool.Adopt(e.inherited.upstream(name).Standings, up.check != nil)
 		up.beginCheck(old.upstreams[name])
 		e.beginRebalance(up, old.upstreams[name])
 		e.beginCalls(name, up, g.config.Upstreams[name])

@@ -24,7 +24,9 @@ func (e *Edge) drain(stop context.Context) {
 	}
 	all := e.all()
 	e.log.Info("draining", "connections", active(all), "delay", d.Delay.String(), "over", d.Over.String(), "deadline", d.Deadline.String())
-	wait(stop, d.Delay)
+	if !e.Succeeded() { // else nobody has to notice: new connections go to the next process
+		wait(stop, d.Delay)
+	}
 	e.closeSockets(g)
 	ctx, cancel := context.WithTimeout(stop, d.Deadline)
 	defer cancel()
@@ -33,6 +35,9 @@ func (e *Edge) drain(stop context.Context) {
 		e.log.Warn("drain.deadline reached", "connections", active(all))
 	}
 	e.drainCalls(ctx, g)
+	if e.Succeeded() {
+		return
+	}
 	if err := g.gossip.leave(stop); err != nil {
 		e.log.Warn("the farewell may not have been heard by other members", "error", err)
 	}

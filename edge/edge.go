@@ -16,6 +16,7 @@ import (
 	"github.com/mqedge/mqedge/balancer"
 	"github.com/mqedge/mqedge/certs"
 	"github.com/mqedge/mqedge/configs"
+	"github.com/mqedge/mqedge/edge/upgrade"
 	"github.com/mqedge/mqedge/proxy"
 	"github.com/mqedge/mqedge/proxy/ports"
 	"github.com/mqedge/mqedge/proxy/relay"
@@ -45,6 +46,12 @@ type Options struct {
 	// Certificates are used by the listeners of these names in place of those
 	// in files. The listener has a tls section all the same.
 	Certificates map[string][]certs.KeyPair
+
+	// Predecessor is the process that this one takes the place of, nil if there is none.
+	Predecessor *upgrade.Predecessor
+	// Sockets were passed by systemd, with its names for them: one with the address or the name of a listener is used by it,
+	// one with the address of admin.bind or the name admin by the admin address. They are the edge's.
+	Sockets []*os.File
 }
 
 // Edge is one process's worth of mqedge.
@@ -75,6 +82,12 @@ type Edge struct {
 	current   atomic.Pointer[generation]
 	draining  atomic.Bool
 	lingering sync.WaitGroup
+	passed    []*passed // sockets
+	inherited *handover // nil once the first configuration is in force
+	released  <-chan struct{}
+	handing   atomic.Bool // to the next process: no reloads
+	succeeded atomic.Bool // the next process serves
+	upgrades  upgradeCounters
 	living    context.Context // ends when all has been closed
 	end       context.CancelFunc
 }
@@ -111,7 +124,10 @@ func (e *Edge) Start() error {
 	if e.relay, err = relay.New(relay.RelayOptions{Loops: e.options.Loops, OnStall: e.loopStalled}); err != nil {
 		return err
 	}
-	if err := e.load(); err != nil {
+	if err = e.inherit(); err == nil {
+		err = e.load()
+	}
+	if err != nil {
 		e.relay.Close()
 		return err
 	}
@@ -149,6 +165,9 @@ func (e *Edge) load() error {
 	if e.draining.Load() {
 		return errDraining
 	}
+	if e.handing.Load() {
+		return errUpgrading
+	}
 	c, problems := e.options.Load()
 	if problems.Err() != nil {
 		return &ConfigError{problems}
@@ -159,6 +178,8 @@ func (e *Edge) load() error {
 		return err
 	}
 	e.commit(g, old)
+	e.settlePassed(g)
+	e.inherited = nil
 	for _, p := range problems {
 		e.log.Warn("configuration: " + p.String())
 	}
@@ -198,6 +219,20 @@ func (e *Edge) AdminAddress() net.Addr {
 		return a.listener.Addr()
 	}
 	return nil
+}
+
+// Stuck returns for how long an event loop has been at one turn, and its connections with it; zero if none is.
+func (e *Edge) Stuck() time.Duration { return e.relay.Stuck() }
+
+// Load is how many listeners there are, and how many connections, those of listeners that are gone too.
+func (e *Edge) Load() (listeners, connections int) {
+	return len(e.current.Load().listeners), active(e.all())
+}
+
+// LeaveWithin is how long the end of the process may take, by the drain section in force.
+func (e *Edge) LeaveWithin() time.Duration {
+	d := e.current.Load().config.Drain
+	return d.Delay + d.Deadline + lastCloses + gossipFarewell
 }
 
 // Run keeps a started edge going until drain ends, drains it, and returns when

@@ -6,7 +6,10 @@ import (
 	"github.com/mqedge/mqedge/configs"
 )
 
-var errDraining = errors.New("mqedge is shutting down")
+var (
+	errDraining  = errors.New("mqedge is shutting down")
+	errUpgrading = errors.New("mqedge is being upgraded: the new process reads the file")
+)
 
 // ConfigError is a configuration that cannot be used. It says all that is wrong
 // with it at once.

@@ -60,6 +60,9 @@ func (e *Edge) beginFeed(name string, g *generation, before *upstream) {
 		up.feed, up.heard = before.feed, before.heard
 	}
 	f := up.feed
+	if h := e.inherited.upstream(name); before == nil {
+		f.known[fromDNS], f.known[fromGossip] = h.DNS, h.Gossip
+	}
 	var asked any
 	if c.DNS != nil {
 		asked = *c.DNS
@@ -80,6 +83,9 @@ func (e *Edge) beginFeed(name string, g *generation, before *upstream) {
 	}
 	if newGossip {
 		if was := up.heard; was != nil && heard != nil && was.settings.service == heard.settings.service && was.settings.node != heard.settings.node {
+			heard.keep(f.known[fromGossip])
+		}
+		if heard != nil && e.inherited != nil {
 			heard.keep(f.known[fromGossip])
 		}
 		up.heard = heard

@@ -15,6 +15,7 @@ import (
 	"github.com/mqedge/mqedge/proxy"
 	"github.com/mqedge/mqedge/proxy/accesslog"
 	"github.com/mqedge/mqedge/proxy/ports"
+	"github.com/mqedge/mqedge/proxy/relay"
 )
 
 // generation is a configuration with everything that serves it.
@@ -55,7 +56,8 @@ type listener struct {
 
 type socket struct {
 	*proxy.Socket
-	serve *task // nil until commit
+	from  *passed // nil: it was opened by this process
+	serve *task   // nil until commit
 }
 
 type accessLog struct {
@@ -108,11 +110,12 @@ func (e *Edge) prepare(c *configs.Config, old *generation) (_ *generation, err e
 				return nil, fmt.Errorf("listeners.%s.bind: %s is what listeners.%s got for port 0", name, addr, owner)
 			}
 			if s == nil {
-				bound, err := proxy.Bind(addr, e.relay, g.listeners[name].settings.TCP, e.log)
+				from := e.passedTo(toListeners, name, key, addr, slices.Concat(g.inUse(), old.inUse()))
+				bound, err := e.bind(addr, from, g.listeners[name].settings.TCP)
 				if err != nil {
 					return nil, fmt.Errorf("listeners.%s.bind: %w", name, err)
 				}
-				s = &socket{Socket: bound}
+				s = &socket{Socket: bound, from: from}
 				undo = append(undo, s.Close)
 			}
 			g.sockets[key] = s
@@ -125,10 +128,22 @@ func (e *Edge) prepare(c *configs.Config, old *generation) (_ *generation, err e
 	if g.gossip != nil && g.gossip.run == nil {
 		undo = append(undo, g.gossip.node.Close)
 	}
-	if g.admin, err = e.prepareAdmin(c.Admin, old.admin); err != nil {
+	if g.admin, err = e.prepareAdmin(c.Admin, old, g); err != nil {
 		return nil, err
 	}
 	return g, nil
+}
+
+// bind opens an address, unless a socket was passed for it.
+func (e *Edge) bind(addr string, from *passed, tcp relay.TCP) (*proxy.Socket, error) {
+	if from == nil {
+		return proxy.Bind(addr, e.relay, tcp, e.log)
+	}
+	ln, err := from.listen()
+	if err != nil {
+		return nil, err
+	}
+	return proxy.Adopt(ln, e.relay, tcp, e.log)
 }
 
 // socketKey is what a socket is known by from one generation to the next: the
@@ -247,6 +262,9 @@ func (e *Edge) ticketsOf(listener string) *certs.Tickets {
 	t := e.tickets[listener]
 	if t == nil {
 		t = certs.NewTickets(0)
+		if e.inherited != nil {
+			t.Restore(e.inherited.Tickets[listener])
+		}
 		e.tickets[listener] = t
 	}
 	return t

@@ -15,12 +15,14 @@ const module = "github.com/mqedge/mqedge/"
 // allowed is who may import whom. Code further down knows nothing of code
 // further up, and only edge, the command and the demo see the file format.
 var allowed = map[string][]string{
-	"cmd/mqedge":         {"admin", "configs", "configs/nginx", "demo", "edge", "edge/doctor"},
+	"cmd/mqedge":         {"admin", "configs", "configs/nginx", "demo", "edge", "edge/doctor", "edge/systemd", "edge/upgrade"},
 	"demo":               {"admin", "certs", "certs/ca", "configs", "demo/broker", "demo/hooks", "edge"},
 	"demo/broker":        {},
 	"demo/hooks":         {},
-	"edge":               {"admin", "balancer", "balancer/probe", "certs", "configs", "discovery", "discovery/dns", "discovery/gossip", "edge/cgroup", "exhook", "exhook/carrier", "exhook/hook", "proxy", "proxy/accesslog", "proxy/admit", "proxy/ports", "proxy/relay"},
+	"edge":               {"admin", "balancer", "balancer/probe", "certs", "configs", "discovery", "discovery/dns", "discovery/gossip", "edge/cgroup", "edge/upgrade", "exhook", "exhook/carrier", "exhook/hook", "proxy", "proxy/accesslog", "proxy/admit", "proxy/ports", "proxy/relay"},
 	"edge/cgroup":        {},
+	"edge/systemd":       {},
+	"edge/upgrade":       {},
 	"edge/doctor":        {"balancer", "balancer/probe", "certs", "configs", "edge/cgroup"},
 	"admin":              {},
 	"exhook":             {"balancer", "exhook/grpcrelay", "exhook/hook"},

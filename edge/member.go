@@ -10,6 +10,9 @@ import (
 )
 
 const (
+	// gossipFarewell is what a farewell takes at most, and a moment more.
+	gossipFarewell = 6 * time.Second
+
 	listenTimeout = 5 * time.Second // for names that have to be resolved first
 	listenAgain   = 2 * time.Second
 )
@@ -27,8 +30,16 @@ func (e *Edge) prepareGossip(c *configs.Gossip, old *member) (*member, error) {
 	if c == nil {
 		return nil, nil
 	}
+	var before gossip.Predecessor
+	if old == nil {
+		var err error
+		if before, err = e.predecessor(c.Bind); err != nil {
+			return nil, err
+		}
+	}
 	node, err := gossip.New(gossip.Options{
-		Name: c.Name, Bind: c.Bind, Advertise: c.Advertise, Join: c.Join, KeyFile: c.KeyFile, Label: c.Label,
+		Predecessor: before,
+		Name:        c.Name, Bind: c.Bind, Advertise: c.Advertise, Join: c.Join, KeyFile: c.KeyFile, Label: c.Label,
 		Allow: c.Allow, StateFile: c.StateFile, Log: e.log,
 	})
 	if err != nil {
@@ -80,6 +91,12 @@ func (e *Edge) beginGossip(m, before *member) {
 
 // takePart runs a node until ctx ends. Only one that took over the address of another can find it taken.
 func (e *Edge) takePart(ctx context.Context, node *gossip.Node) {
+	select {
+	case <-e.released: // by the member whose place this one takes
+	case <-ctx.Done():
+		node.Close()
+		return
+	}
 	for {
 		err := node.Listen(ctx)
 		if err == nil {

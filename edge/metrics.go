@@ -35,6 +35,7 @@ func (e *Edge) registerMetrics() {
 	})
 	info.Set(1)
 	e.registry = prometheus.NewRegistry()
+	e.registry.MustRegister(e.upgrades.collectors()...)
 	e.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		e.proxyMetrics, balancer.NewCollector(e.poolsInUse), e.reloads, e.lastReload, e.stalls, lostLines, info, &collector{edge: e}, callCollector{e}, gossipCollector{e},

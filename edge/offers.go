@@ -47,7 +47,9 @@ func (e *Edge) beginOffers(m, before *member) *offers {
 	old.stop()
 	o := &offers{node: m.node, log: e.log, list: m.config.Announce, standings: make([]standing, len(m.config.Announce))}
 	for i, a := range o.list {
-		o.standings[i] = old.standingOf(a)
+		if o.standings[i] = old.standingOf(a); old == nil {
+			o.standings[i] = e.inherited.standingOf(a)
+		}
 	}
 	o.announce()
 	o.run = start(func(ctx context.Context) { o.check(ctx, e.probeName) })

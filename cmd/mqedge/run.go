@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -13,6 +12,8 @@ import (
 
 	"github.com/mqedge/mqedge/configs"
 	"github.com/mqedge/mqedge/edge"
+	"github.com/mqedge/mqedge/edge/systemd"
+	"github.com/mqedge/mqedge/edge/upgrade"
 )
 
 func newRun() *cobra.Command {
@@ -24,6 +25,8 @@ func newRun() *cobra.Command {
 
   SIGHUP            load the configuration again; a bad one changes nothing
   SIGUSR1           reopen log files
+  SIGUSR2           upgrade: start the program again, which may have been replaced,
+                    hand it the sockets, and drain; if it cannot start go on
   SIGTERM, SIGINT   drain and end; a second one ends at once
 
 Exit codes: 0 ended as asked, 1 could not start, 2 bad usage or configuration.`,
@@ -42,18 +45,26 @@ Exit codes: 0 ended as asked, 1 could not start, 2 bad usage or configuration.`,
 
 func run(file string) error {
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
 	defer signal.Stop(signals)
 	signal.Ignore(syscall.SIGPIPE) // whoever reads the log may go; the clients stay
 
+	sockets := systemd.Sockets()
+	program, noProgram := upgrade.Program()
+	before, err := upgrade.Inherit()
+	if err != nil {
+		return &failure{code: exitFailed, err: err}
+	}
 	loops := runtime.GOMAXPROCS(0)
 	runtime.GOMAXPROCS(loops + 2) // a busy loop keeps its processor; the rest of the program needs some too
 	e := edge.New(edge.Options{
 		Version: version(), Loops: loops, PaceGC: os.Getenv("GOGC") == "",
 		WatchMemory: true, LimitMemory: os.Getenv("GOMEMLIMIT") == "",
-		Load: func() (*configs.Config, configs.Problems) { return edge.Load(file) },
+		Load:        func() (*configs.Config, configs.Problems) { return edge.Load(file) },
+		Predecessor: before, Sockets: sockets,
 	})
 	if err := e.Start(); err != nil {
+		before.Fail(err)
 		var bad *edge.ConfigError
 		if errors.As(err, &bad) {
 			for _, p := range bad.Problems {
@@ -63,32 +74,9 @@ func run(file string) error {
 		}
 		return &failure{code: exitFailed, err: err}
 	}
-
-	drain, beginDrain := context.WithCancel(context.Background())
-	stop, stopNow := context.WithCancel(context.Background())
-	defer beginDrain()
-	defer stopNow()
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		e.Run(drain, stop)
-	}()
-	for {
-		select {
-		case <-ended:
-			return nil
-		case s := <-signals:
-			switch {
-			case s == syscall.SIGHUP:
-				go e.Reload() // says in the log what became of it
-			case s == syscall.SIGUSR1:
-				e.ReopenLogs()
-			case drain.Err() != nil:
-				stopNow()
-				return nil // at once: what is open ends with the process
-			default:
-				beginDrain()
-			}
-		}
+	if noProgram != nil {
+		e.Log().Warn("USR2 will not upgrade: the path of the program is not known", "error", noProgram)
 	}
+	newLife(e, program).run(signals, before)
+	return nil
 }
