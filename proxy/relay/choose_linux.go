@@ -13,7 +13,7 @@ func (r *Relay) addToLoop(c, u end, o Options, done func(Result)) (Pair, error) 
 	l := r.choose()
 	p := &loopPair{follow: o.Follow}
 	p.ledger = newLedger(o, done)
-	for i, e := range []end{c, u} {
+	for i, e := range [...]end{c, u} {
 		fd, err := e.conn.fd()
 		if err != nil {
 			if i > 0 && c.conn.tcp != nil {
@@ -23,15 +23,32 @@ func (r *Relay) addToLoop(c, u end, o Options, done func(Result)) (Pair, error) 
 		}
 		p.sides[i] = side{tls: e.tlsSide(), fd: int32(fd)}
 	}
-	rest := &[2]leftOver{}
-	for i, e := range []end{c, u} {
-		rest[i] = e.leftOver()
-		rest[i].heard = e.conn.release(l)
+	begun := c.conn.strandIn(l)
+	m := message{pair: p}
+	for i, e := range [...]end{c, u} {
+		if rest := e.leftOver(); e.ours != nil || e.tls != nil || len(rest.bytes) > 0 {
+			if m.rest == nil {
+				m.rest = new([2]leftOver)
+			}
+			m.rest[i] = rest
+		}
+		m.heard[i] = e.conn.release(l)
 	}
 	r.live.Add(1)
 	r.pairs.Add(1)
-	l.post(message{pair: p, rest: rest})
+	p.loop.Store(l)
+	if begun {
+		l.added = append(l.added, m)
+		return p, nil
+	}
+	l.post(m)
 	return p, nil
+}
+
+// strandIn reports whether it is code of a strand in l that has c, which is then
+// the caller.
+func (c *Conn) strandIn(l *loop) bool {
+	return c.tcp == nil && c.socket.loop == l && c.socket.strand != nil
 }
 
 // fd returns the descriptor that a loop shall use.

@@ -47,9 +47,9 @@ func (g *loopGroup) Add(c net.Conn, begin func(Stream) Handler) error {
 	}
 	s := &loopStream{group: g, fd: int32(fd), tls: e.tlsSide()}
 	rest := e.leftOver()
-	rest.heard = e.conn.release(g.loop)
+	heard := e.conn.release(g.loop)
 	g.loop.relay.pairs.Add(1)
-	if !g.Do(func() { s.begin(begin, rest) }) {
+	if !g.Do(func() { s.begin(begin, rest, heard) }) {
 		rawClose(fd)
 		g.loop.relay.pairs.Done()
 		return net.ErrClosed

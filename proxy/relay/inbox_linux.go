@@ -6,10 +6,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// inboxKept is for how many messages an empty inbox keeps room.
+const inboxKept = 256
+
 // message is what others want of a loop.
 type message struct {
 	pair     *loopPair
-	rest     *[2]leftOver // nil if a loop had the pair before
+	rest     *[2]leftOver // nil if there is nothing
+	heard    [2]bool      // sides that the loop hears of already
+	moved    bool         // a loop had the pair before
 	close    bool         // else: carry it
 	farewell *farewell    // how to close it; nil is at once
 
@@ -69,10 +74,11 @@ func (l *loop) readInbox() (end bool) {
 	l.mu.Lock()
 	l.asleep = false
 	messages := l.inbox
-	l.inbox = nil
+	l.inbox, l.read = l.read, nil
 	end = l.stopping
 	l.mu.Unlock()
-	for _, m := range messages {
+	for i := range messages {
+		m := &messages[i]
 		switch {
 		case m.group != nil:
 			m.group.touched = true
@@ -88,9 +94,9 @@ func (l *loop) readInbox() (end bool) {
 				st.ready()
 			}
 		case !m.close:
-			l.carry(m.pair, m.rest)
+			l.carry(m)
 		case m.pair.loop.Load() != l:
-			m.pair.loop.Load().post(m) // it was handed over meanwhile
+			m.pair.loop.Load().post(*m) // it was handed over meanwhile
 		case m.pair.gone:
 		case m.farewell != nil:
 			m.pair.await(m.farewell)
@@ -98,5 +104,18 @@ func (l *loop) readInbox() (end bool) {
 			m.pair.abort()
 		}
 	}
+	clear(messages)
+	if cap(messages) <= inboxKept {
+		l.read = messages[:0]
+	}
 	return end
+}
+
+// carryAdded carries the pairs that strands have added in this turn.
+func (l *loop) carryAdded() {
+	for i := range l.added {
+		l.carry(&l.added[i])
+	}
+	clear(l.added)
+	l.added = l.added[:0]
 }

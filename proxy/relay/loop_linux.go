@@ -45,6 +45,9 @@ type loop struct {
 	staged []byte // what TLS wants to send
 	work   record.Work
 
+	added []message // pairs, by strands of this turn
+	read  []message // the room of messages that were read, for the next
+
 	mu       sync.Mutex
 	inbox    []message
 	asleep   bool // in a wait that only an event ends
@@ -160,6 +163,7 @@ func (l *loop) run() {
 		l.continueStreams()
 		l.endTurn()
 		l.runStrands()
+		l.carryAdded()
 		if l.now > lastTick {
 			l.wheel.advance(l.now)
 			l.endOverdue()
@@ -207,6 +211,16 @@ func (l *loop) wait(events []unix.EpollEvent, timeout time.Duration, short bool)
 		return 0 // EINTR: the runtime wants this thread to look up
 	}
 	return int(n)
+}
+
+// listen adds a socket to those that the loop hears of, or changes what it hears;
+// slot and kind come with the events.
+func (l *loop) listen(op, fd int, room bool, slot, kind int32) error {
+	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLPRI | unix.EPOLLRDHUP | unix.EPOLLET&0xffffffff, Fd: slot, Pad: kind}
+	if room {
+		ev.Events |= unix.EPOLLOUT
+	}
+	return unix.EpollCtl(l.epoll, op, fd, &ev)
 }
 
 func (l *loop) handle(ev *unix.EpollEvent) {
@@ -269,7 +283,7 @@ func (l *loop) handOver(p *loopPair, to *loop) {
 	l.wheel.take(p)
 	l.pairs[p.slot] = nil
 	l.free = append(l.free, p.slot)
-	to.post(message{pair: p})
+	to.post(message{pair: p, moved: true})
 }
 
 func (l *loop) continueReads() {
@@ -303,9 +317,9 @@ func (l *loop) endOverdue() {
 	l.over = slices.Delete(l.over, 0, len(l.over))
 }
 
-// carry begins to relay a pair that Add or another loop has handed over; rest is
-// nil if it was a loop.
-func (l *loop) carry(p *loopPair, rest *[2]leftOver) {
+// carry begins to relay a pair that Add or another loop has handed over.
+func (l *loop) carry(m *message) {
+	p := m.pair
 	if n := len(l.free); n > 0 {
 		p.slot = l.free[n-1]
 		l.free = l.free[:n-1]
@@ -317,21 +331,19 @@ func (l *loop) carry(p *loopPair, rest *[2]leftOver) {
 	for i := range p.sides {
 		s := &p.sides[i]
 		op := unix.EPOLL_CTL_ADD
-		if rest != nil {
-			s.last = int32(l.now)
-			if rest[i].heard {
-				op = unix.EPOLL_CTL_MOD
-			}
+		if m.heard[i] {
+			op = unix.EPOLL_CTL_MOD
 		}
-		s.readable = true // an edge before this moment was not seen
+		if !m.moved {
+			s.last = int32(l.now)
+		}
 		if s.tls != nil {
 			s.tls.moveTo(l)
 		}
-		err := unix.EpollCtl(l.epoll, op, int(s.fd), &unix.EpollEvent{
-			Events: unix.EPOLLIN | unix.EPOLLPRI | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET&0xffffffff,
-			Fd:     p.slot, Pad: int32(i),
-		})
-		if err != nil {
+		// Both operations look at the socket anew, so that what came before is an
+		// event as well. A read to find out would mostly be in vain.
+		s.readable = false
+		if err := l.listen(op, int(s.fd), p.room[i], p.slot, int32(i)); err != nil {
 			p.conclude(sideBroke(i), err)
 			p.finish()
 			return
@@ -340,9 +352,9 @@ func (l *loop) carry(p *loopPair, rest *[2]leftOver) {
 	if due := p.next(); due > 0 {
 		l.wheel.put(p, due)
 	}
-	if rest != nil {
+	if m.rest != nil {
 		for i := range p.sides {
-			p.takeLeftOver(i, rest[i])
+			p.takeLeftOver(i, m.rest[i])
 		}
 	}
 	p.serve()

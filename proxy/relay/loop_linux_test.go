@@ -57,6 +57,7 @@ func TestWhatTLSAnswersCannotPileUpForAPeerThatReadsNothing(t *testing.T) {
 	p.loop.Store(r.loops[0])
 	s := &p.sides[client]
 	s.fd = int32(fds[0])
+	must(t, r.loops[0].listen(unix.EPOLL_CTL_ADD, fds[0], false, 0, client))
 	answer := make([]byte, 100<<10)
 	for range 100 {
 		p.write(s, answer, 0)

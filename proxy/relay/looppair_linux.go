@@ -23,6 +23,7 @@ type loopPair struct {
 	slot   int32
 	linger int32   // tick; 0 while both directions are open
 	lost   [2]bool // sides that follow lost
+	room   [2]bool // sides of which the loop hears when they have room for writes
 	queued bool    // in loop.again
 	parted bool    // nothing more is passed on
 	gone   bool    // closed, and done was called
@@ -50,7 +51,6 @@ type leftOver struct {
 	plain []byte // what TLS made of it
 	err   error  // what follows plain
 	bytes []byte // from the socket; they come after plain
-	heard bool   // the loop hears of the socket already
 }
 
 func sideBroke(i int) Reason {

@@ -90,6 +90,29 @@ func (p *loopPair) write(s *side, b []byte, payload uint64) {
 	}
 	s.backlog.pending = append(s.backlog.pending, b...)
 	s.backlog.owed += payload
+	p.awaitRoom(s)
+}
+
+// awaitRoom makes the loop hear when s takes more. Until a socket has been full
+// for the first time it does not: each has room at first, and a turn of the loop
+// for that word would be in vain.
+func (p *loopPair) awaitRoom(s *side) {
+	i := p.number(s)
+	if p.room[i] {
+		return
+	}
+	p.room[i] = true
+	if err := p.at().listen(unix.EPOLL_CTL_MOD, int(s.fd), true, p.slot, i); err != nil {
+		p.writeFailed(s, os.NewSyscallError("epoll_ctl", err))
+	}
+}
+
+// number is the index of s.
+func (p *loopPair) number(s *side) int32 {
+	if s == &p.sides[upstream] {
+		return upstream
+	}
+	return client
 }
 
 // flush sends what is on its way.
@@ -137,10 +160,6 @@ func (p *loopPair) writeFailed(s *side, err error) {
 		b.pipe.close()
 	}
 	s.broken, s.shut, s.backlog = true, true, nil // nobody knows how much of it arrived
-	i := client
-	if s == &p.sides[upstream] {
-		i = upstream
-	}
-	p.conclude(sideBroke(i), err)
+	p.conclude(sideBroke(int(p.number(s))), err)
 	p.lingerFor(int32(ticks(errorLinger)))
 }

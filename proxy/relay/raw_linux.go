@@ -2,6 +2,7 @@ package relay
 
 import (
 	"encoding/binary"
+	"net"
 	"net/netip"
 	"unsafe"
 
@@ -83,19 +84,42 @@ func rawAccept(listen int) (fd int, from netip.AddrPort, err error) {
 	if errno != 0 {
 		return -1, from, errno
 	}
+	return int(n), addrPort(&sa), nil
+}
+
+// rawLocal returns the address that a socket is bound to. That of x/sys makes a
+// second system call, and two allocations.
+func rawLocal(fd int) netip.AddrPort {
+	var sa unix.RawSockaddrAny
+	size := uint32(unsafe.Sizeof(sa))
+	if _, _, errno := unix.RawSyscall(unix.SYS_GETSOCKNAME, uintptr(fd), uintptr(unsafe.Pointer(&sa)), uintptr(unsafe.Pointer(&size))); errno != 0 {
+		return netip.AddrPort{}
+	}
+	return addrPort(&sa)
+}
+
+func addrPort(sa *unix.RawSockaddrAny) netip.AddrPort {
 	switch sa.Addr.Family {
 	case unix.AF_INET:
-		in := (*unix.RawSockaddrInet4)(unsafe.Pointer(&sa))
-		from = netip.AddrPortFrom(netip.AddrFrom4(in.Addr), hostOrder(in.Port))
+		in := (*unix.RawSockaddrInet4)(unsafe.Pointer(sa))
+		return netip.AddrPortFrom(netip.AddrFrom4(in.Addr), hostOrder(in.Port))
 	case unix.AF_INET6:
-		in := (*unix.RawSockaddrInet6)(unsafe.Pointer(&sa))
+		in := (*unix.RawSockaddrInet6)(unsafe.Pointer(sa))
 		addr := netip.AddrFrom16(in.Addr).Unmap()
 		if in.Scope_id != 0 {
 			addr = withZone(addr, int(in.Scope_id))
 		}
-		from = netip.AddrPortFrom(addr, hostOrder(in.Port))
+		return netip.AddrPortFrom(addr, hostOrder(in.Port))
 	}
-	return int(n), from, nil
+	return netip.AddrPort{}
+}
+
+func withZone(addr netip.Addr, index int) netip.Addr {
+	i, err := net.InterfaceByIndex(index)
+	if err != nil {
+		return addr
+	}
+	return addr.WithZone(i.Name)
 }
 
 // hostOrder turns a port in network order around where it must, and back.

@@ -19,6 +19,8 @@ type socket struct {
 	strand *strand // nil before and after
 	slot   int32   // in loop.sockets, from the first wait on; else -1
 	ready  uint32  // of the events that waits are for: those that came since
+	waits  uint32  // the events that the strand waits for; 0 while it does not
+	room   bool    // the loop hears of room for writes, too
 	failed bool    // the kernel spoke of an error
 	doomed bool    // Conn.Abort was called
 	batch  int     // connections accepted in a row
@@ -37,11 +39,13 @@ func (s *socket) wait(want uint32, by int64) error {
 	if s.fd < 0 {
 		return net.ErrClosed
 	}
-	if s.slot < 0 {
-		if err := s.loop.register(s); err != nil {
+	if s.slot < 0 || want == toWrite && !s.room {
+		if err := s.loop.register(s, want == toWrite); err != nil {
 			return err
 		}
 	}
+	s.waits = want
+	defer func() { s.waits = 0 }()
 	for s.ready&want == 0 {
 		err := s.strand.wait(by)
 		if err != nil && (s.strand.aborted || s.ready&want == 0) { // what came in time counts, however late its turn
@@ -55,27 +59,33 @@ func (s *socket) wait(want uint32, by int64) error {
 // park gives way until the strand is continued, be it by an event of the socket.
 func (s *socket) park() error {
 	if s.fd >= 0 && s.slot < 0 {
-		if err := s.loop.register(s); err != nil {
+		if err := s.loop.register(s, false); err != nil {
 			return err
 		}
 	}
-	return s.strand.wait(0)
+	s.waits = toRead | toWrite
+	err := s.strand.wait(0)
+	s.waits = 0
+	return err
 }
 
-// register makes the loop hear of s.
-func (l *loop) register(s *socket) error {
-	if n := len(l.freeSockets); n > 0 {
+// register makes the loop hear of s, of room for writes only if someone waits for
+// it: a socket has room from the beginning, and to say so would cost the loop a turn.
+func (l *loop) register(s *socket, room bool) error {
+	op := unix.EPOLL_CTL_ADD
+	switch n := len(l.freeSockets); {
+	case s.slot >= 0:
+		op = unix.EPOLL_CTL_MOD
+	case n > 0:
 		s.slot = l.freeSockets[n-1]
 		l.freeSockets = l.freeSockets[:n-1]
 		l.sockets[s.slot] = s
-	} else {
+	default:
 		s.slot = int32(len(l.sockets))
 		l.sockets = append(l.sockets, s)
 	}
-	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, s.fd, &unix.EpollEvent{
-		Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET&0xffffffff,
-		Fd:     s.slot, Pad: socketEvent,
-	}); err != nil {
+	s.room = s.room || room
+	if err := l.listen(op, s.fd, s.room, s.slot, socketEvent); err != nil {
 		s.forget()
 		return os.NewSyscallError("epoll_ctl", err)
 	}
@@ -102,7 +112,7 @@ func (s *socket) heard(events uint32) {
 		events |= toRead | toWrite
 	}
 	s.ready |= events & (toRead | toWrite)
-	if s.strand != nil && s.strand.run != nil {
+	if events&s.waits != 0 {
 		s.strand.ready()
 	}
 }
@@ -180,13 +190,7 @@ func (s *socket) deadline(t time.Time) int64 {
 }
 
 // local is the address that the peer dialled.
-func (s *socket) local() netip.AddrPort {
-	sa, err := unix.Getsockname(s.fd)
-	if err != nil {
-		return netip.AddrPort{}
-	}
-	return addrPort(sa)
-}
+func (s *socket) local() netip.AddrPort { return rawLocal(s.fd) }
 
 // left reports whether the peer has closed or reset the connection, also when
 // there are bytes before the end that nobody has read.
@@ -194,28 +198,6 @@ func left(fd int) bool {
 	const established = 1 // TCP_ESTABLISHED, see tcp_states.h
 	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 	return err == nil && info.State != established
-}
-
-func addrPort(sa unix.Sockaddr) netip.AddrPort {
-	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
-	case *unix.SockaddrInet6:
-		addr := netip.AddrFrom16(sa.Addr).Unmap()
-		if sa.ZoneId != 0 {
-			addr = withZone(addr, int(sa.ZoneId))
-		}
-		return netip.AddrPortFrom(addr, uint16(sa.Port))
-	}
-	return netip.AddrPort{}
-}
-
-func withZone(addr netip.Addr, index int) netip.Addr {
-	i, err := net.InterfaceByIndex(index)
-	if err != nil {
-		return addr
-	}
-	return addr.WithZone(i.Name)
 }
 
 // dial connects to addr. An IP address is dialled in the loop; looking up a
@@ -280,6 +262,13 @@ func (s *socket) connect(o DialOptions) error {
 		}
 	}
 	err := rawConnect(s.fd, s.peer)
+	if err == unix.EINPROGRESS && s.peer.Addr().IsLoopback() {
+		// The kernel was at both ends, and has put the answer aside until that
+		// call was over. So a second one says what it was: no need to wait.
+		if err = rawConnect(s.fd, s.peer); err == unix.EALREADY {
+			err = unix.EINPROGRESS
+		}
+	}
 	if err == nil || err != unix.EINPROGRESS && err != unix.EINTR {
 		return os.NewSyscallError("connect", err)
 	}

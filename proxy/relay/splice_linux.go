@@ -132,6 +132,7 @@ func (p *loopPair) drainPipe(s *side) {
 	for pipe.n > 0 {
 		n, err := spliceSome(pipe.r, int(s.fd), pipe.n)
 		if err == unix.EAGAIN {
+			p.awaitRoom(s)
 			return
 		}
 		if err != nil {

@@ -42,7 +42,7 @@ type loopStream struct {
 }
 
 // begin makes the loop carry s.
-func (s *loopStream) begin(begin func(Stream) Handler, rest leftOver) {
+func (s *loopStream) begin(begin func(Stream) Handler, rest leftOver, heard bool) {
 	l := s.group.loop
 	set := &l.streams
 	if n := len(set.free); n > 0 {
@@ -59,7 +59,7 @@ func (s *loopStream) begin(begin func(Stream) Handler, rest leftOver) {
 	s.last = l.now
 	s.handler = begin(s)
 	op := unix.EPOLL_CTL_ADD
-	if rest.heard {
+	if heard {
 		op = unix.EPOLL_CTL_MOD
 	}
 	if err := unix.EpollCtl(l.epoll, op, int(s.fd), &unix.EpollEvent{
