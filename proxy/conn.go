@@ -66,6 +66,7 @@ type early struct {
 	halfOpen   bool           // counted in listener.halfOpen
 	turnedAway bool           // it is heard out only to be told that it is one too many
 
+	room    *room
 	upgrade *ws.Upgrade // of MQTT over WebSocket
 	rest    []byte      // what came from the endpoint behind its answer to that
 }
@@ -102,10 +103,21 @@ func (c *conn) from() netip.AddrPort {
 // since is when the connection was accepted.
 func (c *conn) since() time.Time { return c.listener.began.Add(c.accepted) }
 
+// room is for the bytes with which a connection begins. The next one has it when
+// serve has ended.
+type room struct {
+	first   [512]byte // of the client
+	answer  [512]byte // of the endpoint
+	opening [768]byte // to the endpoint
+}
+
 // serve is the life of a connection. It ends when the relay has taken over or
 // the connection was refused.
 func (c *conn) serve() {
 	stream := c.early.stream
+	room := c.listener.rooms.Get().(*room)
+	defer c.listener.rooms.Put(room)
+	c.early.room = room
 	if err := c.identify(stream); err != nil {
 		c.turnAway(stream, err)
 		return
@@ -187,7 +199,7 @@ func (c *conn) learn(client net.Conn) ([]byte, error) {
 	if c.protocol == MQTTOverWebSocket {
 		connect, first, err = c.learnUpgraded(client)
 	} else {
-		connect, first, err = mqtt.ReadConnect(client, s.MaxConnectSize)
+		connect, first, err = mqtt.ReadConnect(client, c.early.room.first[:], s.MaxConnectSize)
 	}
 	c.received = uint32(len(first))
 	c.listener.bytes.FromClient.Add(uint64(len(first)))
@@ -336,7 +348,7 @@ func (c *conn) done(res relay.Result) {
 		reason = reasonKeepAlive
 	}
 	c.listener.closed.add(reason)
-	c.finish(&accesslog.Record{
+	c.finish(accesslog.Record{
 		Status: 200, Reason: reason,
 		BytesReceived: uint64(c.received) + res.FromClient, BytesSent: uint64(c.answered) + res.ToClient,
 		UpstreamBytesSent: uint64(c.sent) + res.ToUpstream, UpstreamBytesReceived: uint64(c.answered) + res.FromUpstream,
@@ -344,7 +356,7 @@ func (c *conn) done(res relay.Result) {
 }
 
 // finish ends what refuse and done have in common.
-func (c *conn) finish(rec *accesslog.Record) {
+func (c *conn) finish(rec accesslog.Record) {
 	l := c.listener
 	l.conns.remove(c)
 	if c.placed {
@@ -353,8 +365,12 @@ func (c *conn) finish(rec *accesslog.Record) {
 	if c.placedByIP {
 		l.releasePlaceOf(c.from().Addr())
 	}
-	c.describe(rec)
-	l.accessLog.Load().Log(rec)
+	r := l.lines.Get().(*lastLine)
+	*r = lastLine{Record: rec}
+	c.describe(r)
+	l.accessLog.Load().Log(&r.Record)
+	*r = lastLine{} // it is to hold nothing of the connection
+	l.lines.Put(r)
 	l.serving.Done()
 }
 

@@ -119,7 +119,7 @@ func (c *conn) connectTo(addr string, first []byte, began time.Time) (net.Conn, 
 		stream.Close()
 		return nil, errClientLeft
 	}
-	opening := make([]byte, 0, len(first)+256)
+	opening := c.early.room.opening[:0]
 	if version := s.Route.SendProxy; version != 0 {
 		if opening, err = c.appendProxyHeader(opening, version); err != nil {
 			stream.Close()
@@ -208,7 +208,7 @@ func (c *conn) await(upstream net.Conn) ([]byte, error) {
 	if c.early.upgrade != nil {
 		connack, answer, err = ws.ReadConnack(upstream, c.early.rest, c.connect.Level, s.MaxConnectSize)
 	} else {
-		connack, answer, err = mqtt.ReadConnack(upstream, c.connect.Level, s.MaxConnectSize)
+		connack, answer, err = mqtt.ReadConnack(upstream, c.early.room.answer[:], c.connect.Level, s.MaxConnectSize)
 	}
 	switch {
 	case errors.Is(err, mqtt.ErrAuthFirst), errors.Is(err, mqtt.ErrTooLarge), errors.Is(err, mqtt.ErrNotConnack) && len(answer) > 0:

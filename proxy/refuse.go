@@ -81,7 +81,7 @@ func (c *conn) refuse(client net.Conn, err error) {
 		l.lastRefusal.Store(&text)
 	}
 	l.log.Debug("refused", "client", c.from(), "peer", c.peer, "reason", r.reason, "error", r.err)
-	c.finish(&accesslog.Record{
+	c.finish(accesslog.Record{
 		Status: r.status, Reason: r.reason,
 		BytesReceived: uint64(c.received), BytesSent: uint64(c.answered),
 	})

@@ -137,8 +137,15 @@ func (c *conn) snapshot() Connection {
 	return d
 }
 
+// lastLine is a record with room for the one attempt that is the rule. Each connection
+// borrows one for the moment of its end.
+type lastLine struct {
+	accesslog.Record
+	attempt [1]accesslog.Attempt
+}
+
 // describe fills in what the connection knows of itself.
-func (c *conn) describe(r *accesslog.Record) {
+func (c *conn) describe(r *lastLine) {
 	r.Time = time.Now()
 	r.SessionTime = r.Time.Sub(c.since())
 	r.Listener = c.listener.name
@@ -148,7 +155,7 @@ func (c *conn) describe(r *accesslog.Record) {
 	}
 	r.Attempts = c.failed
 	if addr := c.lease.Addr(); addr != "" {
-		r.Attempts = append(c.failed, accesslog.Attempt{Addr: addr, ConnectTime: c.connectTime})
+		r.Attempts = append(append(r.attempt[:0], c.failed...), accesslog.Attempt{Addr: addr, ConnectTime: c.connectTime})
 	}
 	if t := c.tls; t != nil {
 		r.TLSProtocol, r.TLSCipher = t.versionName(), t.cipherName()

@@ -14,7 +14,7 @@ import (
 // answers reads a CONNECT and sends each of its clients the bytes; nil closes.
 func answers(answer []byte) func(*net.TCPConn) {
 	return func(c *net.TCPConn) {
-		mqtt.ReadConnect(c, 1<<16)
+		mqtt.ReadConnect(c, nil, 1<<16)
 		c.Write(answer)
 		if answer != nil {
 			io.Copy(io.Discard, c)
@@ -59,7 +59,7 @@ func TestAnotherEndpointAnswersUnseenWhenOneCannot(t *testing.T) {
 			t.Parallel()
 			handle := answers(c.first)
 			if len(c.first) == 1 {
-				handle = func(conn *net.TCPConn) { mqtt.ReadConnect(conn, 1<<16); conn.Write(c.first) }
+				handle = func(conn *net.TCPConn) { mqtt.ReadConnect(conn, nil, 1<<16); conn.Write(c.first) }
 			}
 			bad, good := newEndpoint(t, handle), newEndpoint(t, answers(connackOf(c.level, 0)))
 			r := newRig(t, inOrder(settings(MQTT), bad.addr, good.addr))

@@ -78,10 +78,11 @@ func ParseConnack(b []byte, level byte, max int) (Connack, int, error) {
 // ReadConnack reads from r until a whole CONNACK packet of at most max bytes has
 // come, the answer to a CONNECT of that level. It returns every byte that it
 // read, also with an error: the packet first and then what came behind it.
-// io.EOF means that the endpoint closed before any byte.
-func ReadConnack(r io.Reader, level byte, max int) (Connack, []byte, error) {
+// They are in buf if it has the room, which nil has not. io.EOF means that the
+// endpoint closed before any byte.
+func ReadConnack(r io.Reader, buf []byte, level byte, max int) (Connack, []byte, error) {
 	var c Connack
-	b, err := readFirst(r, func(b []byte) (err error) {
+	b, err := readFirst(r, buf, func(b []byte) (err error) {
 		c, _, err = ParseConnack(b, level, max)
 		return err
 	})

@@ -96,7 +96,7 @@ func TestReadConnackReturnsEveryByteItRead(t *testing.T) {
 		"data with error": iotest.DataErrReader(bytes.NewReader(in)),
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, got, err := ReadConnack(r, Level5, 64<<10)
+			c, got, err := ReadConnack(r, nil, Level5, 64<<10)
 			if err != nil || c.ServerKeepAlive != 10 {
 				t.Fatalf("got %+v, %v", c, err)
 			}
@@ -109,17 +109,17 @@ func TestReadConnackReturnsEveryByteItRead(t *testing.T) {
 }
 
 func TestReadConnackTellsAnEarlyCloseFromALateOne(t *testing.T) {
-	if _, b, err := ReadConnack(strings.NewReader(""), Level311, 100); err != io.EOF || len(b) > 0 {
+	if _, b, err := ReadConnack(strings.NewReader(""), nil, Level311, 100); err != io.EOF || len(b) > 0 {
 		t.Errorf("before any byte: %q, %v", b, err)
 	}
-	if _, b, err := ReadConnack(strings.NewReader("\x20\x02"), Level311, 100); err != io.ErrUnexpectedEOF || len(b) != 2 {
+	if _, b, err := ReadConnack(strings.NewReader("\x20\x02"), nil, Level311, 100); err != io.ErrUnexpectedEOF || len(b) != 2 {
 		t.Errorf("in the packet: %q, %v", b, err)
 	}
 }
 
 func TestReadConnackReturnsWhatCameInsteadOfAConnack(t *testing.T) {
 	for in, want := range map[string]error{"\xf0\x02\x18\x00": ErrAuthFirst, "\x20\xff\x7f\x00": ErrTooLarge, "HTTP/1.1": ErrNotConnack} {
-		if _, b, err := ReadConnack(strings.NewReader(in), Level5, 100); !errors.Is(err, want) || string(b) != in {
+		if _, b, err := ReadConnack(strings.NewReader(in), nil, Level5, 100); !errors.Is(err, want) || string(b) != in {
 			t.Errorf("%q: %q, %v", in, b, err)
 		}
 	}

@@ -92,11 +92,12 @@ func ParseConnect(b []byte, max int) (Connect, int, error) {
 
 // ReadConnect reads from r until a whole CONNECT packet of at most max bytes
 // has come. It returns every byte that it read, the packet first and then what
-// came behind it. The memory it takes grows with what has arrived, not with
-// what the packet announces.
-func ReadConnect(r io.Reader, max int) (Connect, []byte, error) {
+// came behind it; they are in buf if it has the room, which nil has not. The
+// memory it takes beyond buf grows with what has arrived, not with what the packet
+// announces.
+func ReadConnect(r io.Reader, buf []byte, max int) (Connect, []byte, error) {
 	var c Connect
-	b, err := readFirst(r, func(b []byte) (err error) {
+	b, err := readFirst(r, buf, func(b []byte) (err error) {
 		c, _, err = ParseConnect(b, max)
 		return err
 	})

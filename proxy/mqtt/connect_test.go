@@ -115,7 +115,7 @@ func TestReadConnectReturnsEveryByteItRead(t *testing.T) {
 		"data with error": iotest.DataErrReader(bytes.NewReader(in)),
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, got, err := ReadConnect(r, 64<<10)
+			c, got, err := ReadConnect(r, nil, 64<<10)
 			if err != nil || c.ClientID != "dev" || len(c.Username) != 3000 {
 				t.Fatalf("got %+v, %v", c, err)
 			}
@@ -128,17 +128,17 @@ func TestReadConnectReturnsEveryByteItRead(t *testing.T) {
 }
 
 func TestReadConnectSaysWhenTheStreamEnds(t *testing.T) {
-	if _, _, err := ReadConnect(strings.NewReader(""), 100); err != io.EOF {
+	if _, _, err := ReadConnect(strings.NewReader(""), nil, 100); err != io.EOF {
 		t.Errorf("empty: %v", err)
 	}
-	if _, _, err := ReadConnect(strings.NewReader("\x10\x0c\x00"), 100); err != io.ErrUnexpectedEOF {
+	if _, _, err := ReadConnect(strings.NewReader("\x10\x0c\x00"), nil, 100); err != io.ErrUnexpectedEOF {
 		t.Errorf("cut: %v", err)
 	}
 }
 
 func TestReadConnectTakesMemoryOnlyForWhatArrived(t *testing.T) {
 	r := io.MultiReader(bytes.NewReader([]byte("\x10\xff\xff\x7f\x00\x04MQTT")), iotest.ErrReader(io.ErrNoProgress))
-	_, got, _ := ReadConnect(r, 1<<24)
+	_, got, _ := ReadConnect(r, nil, 1<<24)
 	if cap(got) > 1024 {
 		t.Errorf("%d bytes taken for 10", cap(got))
 	}
@@ -173,4 +173,17 @@ func FuzzParseConnect(f *testing.F) {
 			t.Fatalf("whole: %v, in pieces: %v", err, verdict)
 		}
 	})
+}
+
+func TestTheFirstBytesAreReadIntoTheRoomGiven(t *testing.T) {
+	packet := "\x10\x0c\x00\x04MQTT\x04\x02\x00\x00\x00\x00"
+	buf := make([]byte, 14)
+	_, got, err := ReadConnect(strings.NewReader(packet+"more"), buf, 100)
+	if err != nil || string(got) != packet || &got[0] != &buf[0] {
+		t.Errorf("got %q, in the room given: %v, %v", got, &got[0] == &buf[0], err)
+	}
+	_, got, err = ReadConnect(strings.NewReader(packet), buf[:5:5], 100)
+	if err != nil || string(got) != packet {
+		t.Errorf("with too little room: %q, %v", got, err)
+	}
 }

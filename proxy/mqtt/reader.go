@@ -8,9 +8,11 @@ import (
 )
 
 // readFirst reads from r until parse has a verdict on all that came, and returns
-// all that came. io.EOF means that nothing did.
-func readFirst(r io.Reader, parse func([]byte) error) ([]byte, error) {
-	buf := make([]byte, 0, 512)
+// all that came, in buf if there is room. io.EOF means that nothing did.
+func readFirst(r io.Reader, buf []byte, parse func([]byte) error) ([]byte, error) {
+	if buf = buf[:0]; cap(buf) == 0 {
+		buf = make([]byte, 0, 512)
+	}
 	for {
 		n, err := r.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]

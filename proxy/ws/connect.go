@@ -27,7 +27,7 @@ const overhead = 1 << 10
 // too, with 1 KiB for all that is not the packet.
 func ReadConnect(r io.Reader, rest []byte, limit int) (mqtt.Connect, []byte, error) {
 	p := payloadReader{src: r, raw: rest, limit: limit + overhead, frames: frames{flags: masked}}
-	c, _, err := mqtt.ReadConnect(&p, limit)
+	c, _, err := mqtt.ReadConnect(&p, nil, limit)
 	return c, p.raw, err
 }
 
@@ -35,7 +35,7 @@ func ReadConnect(r io.Reader, rest []byte, limit int) (mqtt.Connect, []byte, err
 // client of that level; rest is from ReadAccepted. What it returns is for the client.
 func ReadConnack(r io.Reader, rest []byte, level byte, limit int) (mqtt.Connack, []byte, error) {
 	p := payloadReader{src: r, raw: rest, limit: limit + overhead}
-	c, _, err := mqtt.ReadConnack(&p, level, limit)
+	c, _, err := mqtt.ReadConnack(&p, nil, level, limit)
 	return c, p.raw, err
 }
 
