@@ -71,6 +71,9 @@ func (c *Client) Drain(ctx context.Context, upstream, endpoint string, how Drain
 	if how.Keep {
 		q.Set("keep", "true")
 	}
+	if how.Local {
+		q.Set("local", "true")
+	}
 	path := endpointPath(upstream, endpoint, "drain")
 	if len(q) > 0 {
 		path += "?" + q.Encode()
@@ -79,8 +82,12 @@ func (c *Client) Drain(ctx context.Context, upstream, endpoint string, how Drain
 }
 
 // Enable puts an endpoint back into use.
-func (c *Client) Enable(ctx context.Context, upstream, endpoint string) error {
-	return c.call(ctx, http.MethodPost, endpointPath(upstream, endpoint, "enable"), nil)
+func (c *Client) Enable(ctx context.Context, upstream, endpoint string, local bool) error {
+	path := endpointPath(upstream, endpoint, "enable")
+	if local {
+		path += "?local=true"
+	}
+	return c.call(ctx, http.MethodPost, path, nil)
 }
 
 // Connections asks for live connections.

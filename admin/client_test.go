@@ -36,13 +36,16 @@ func TestTheClientReadsWhatTheServerSays(t *testing.T) {
 		t.Error(err)
 	}
 	over := 90 * time.Second
-	if err := c.Drain(ctx, "emqx", "[::1]:1883", Drain{Over: &over, Keep: true}); err != nil {
+	if err := c.Drain(ctx, "emqx", "[::1]:1883", Drain{Over: &over, Keep: true, Local: true}); err != nil {
 		t.Error(err)
 	}
-	if err := c.Enable(ctx, "emqx", "[::1]:1883"); err != nil {
+	if err := c.Enable(ctx, "emqx", "[::1]:1883", false); err != nil {
 		t.Error(err)
 	}
-	if want := []string{"drain emqx [::1]:1883", "drain over 1m30s keep emqx [::1]:1883", "enable emqx [::1]:1883"}; !reflect.DeepEqual(p.drained, want) {
+	if err := c.Enable(ctx, "emqx", "[::1]:1883", true); err != nil {
+		t.Error(err)
+	}
+	if want := []string{"drain emqx [::1]:1883", "drain over 1m30s keep local emqx [::1]:1883", "enable emqx [::1]:1883", "enable local emqx [::1]:1883"}; !reflect.DeepEqual(p.drained, want) {
 		t.Errorf("got %q", p.drained)
 	}
 	if err := c.Drain(ctx, "a/b c", "x", Drain{}); err == nil || err.Error() != `there is no upstream "a/b c": there are emqx, none` {

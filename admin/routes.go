@@ -177,12 +177,16 @@ func (s *Server) drain(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) enable(w http.ResponseWriter, r *http.Request) {
-	s.change(w, r, false, s.o.Control.Enable)
+	local, err := parseFlag(r.URL.Query(), "local")
+	if err != nil {
+		fail(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	s.change(w, r, false, func(upstream, endpoint string) error { return s.o.Control.Enable(upstream, endpoint, local) })
 }
 
-// parseDrain reads the parameters over and keep.
-func parseDrain(q url.Values) (Drain, error) {
-	var how Drain
+// parseDrain reads the parameters over, keep and local.
+func parseDrain(q url.Values) (how Drain, err error) {
 	if text := q.Get("over"); text != "" {
 		over, err := time.ParseDuration(text)
 		if err != nil || over < 0 {
@@ -190,24 +194,36 @@ func parseDrain(q url.Values) (Drain, error) {
 		}
 		how.Over = &over
 	}
-	switch text := q.Get("keep"); text {
-	case "", "false":
-	case "true":
-		how.Keep = true
-	default:
-		return how, fmt.Errorf("keep=%q is neither true nor false", text)
+	if how.Keep, err = parseFlag(q, "keep"); err == nil {
+		how.Local, err = parseFlag(q, "local")
 	}
-	return how, nil
+	return how, err
+}
+
+func parseFlag(q url.Values, name string) (bool, error) {
+	switch text := q.Get(name); text {
+	case "", "false":
+		return false, nil
+	case "true":
+		return true, nil
+	default:
+		return false, fmt.Errorf("%s=%q is neither true nor false", name, text)
+	}
 }
 
 // change does something to the endpoint that the request names.
 func (s *Server) change(w http.ResponseWriter, r *http.Request, draining bool, do func(upstream, endpoint string) error) {
 	upstream, endpoint := r.PathValue("upstream"), r.PathValue("endpoint")
-	if missing := unknownEndpoint(s.o.Source.Upstreams(), upstream, endpoint); missing != "" {
+	missing := unknownEndpoint(s.o.Source.Upstreams(), upstream, endpoint)
+	if missing != "" && draining { // one that is drained and gone may be enabled
 		fail(w, http.StatusNotFound, missing)
 		return
 	}
 	if err := do(upstream, endpoint); err != nil {
+		if missing != "" {
+			fail(w, http.StatusNotFound, missing)
+			return
+		}
 		fail(w, http.StatusConflict, err.Error())
 		return
 	}

@@ -34,7 +34,8 @@ type Control interface {
 	// Drain takes an endpoint out of use for new connections and begins to move its clients away.
 	Drain(upstream, endpoint string, how Drain) error
 	// Enable puts an endpoint back into use; clients that are not moved away yet stay.
-	Enable(upstream, endpoint string) error
+	// Local is on this edge alone.
+	Enable(upstream, endpoint string, local bool) error
 	// Kick closes the connections of an MQTT client and says how many there were.
 	Kick(clientID string) int
 }

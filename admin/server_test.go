@@ -90,11 +90,18 @@ func (p *process) Drain(upstream, endpoint string, how Drain) error {
 	if how.Keep {
 		action += " keep"
 	}
+	if how.Local {
+		action += " local"
+	}
 	return p.change(action, upstream, endpoint)
 }
 
-func (p *process) Enable(upstream, endpoint string) error {
-	return p.change("enable", upstream, endpoint)
+func (p *process) Enable(upstream, endpoint string, local bool) error {
+	action := "enable"
+	if local {
+		action += " local"
+	}
+	return p.change(action, upstream, endpoint)
 }
 
 func (p *process) change(action, upstream, endpoint string) error {
@@ -276,7 +283,7 @@ func TestAnEndpointIsDrainedByNameEscapedOrNot(t *testing.T) {
 		t.Errorf("got %q", p.drained)
 	}
 
-	for _, wrong := range []string{"over=30", "over=-1s", "keep=yes"} {
+	for _, wrong := range []string{"over=30", "over=-1s", "keep=yes", "local=1"} {
 		if got := ask(t, http.MethodPost, addr, "/api/v1/upstreams/emqx/endpoints/10.0.0.1:1883/drain?"+wrong); got.status != http.StatusBadRequest {
 			t.Errorf("%s: %d %s", wrong, got.status, got.body)
 		}

@@ -117,6 +117,8 @@ type Certificate struct {
 type Drain struct {
 	Over *time.Duration // nil means drain.over of the configuration
 	Keep bool           // clients stay
+
+	Local bool // on this edge alone, not on all that share drains by gossip
 }
 
 // Connection is one entry of /api/v1/connections.

@@ -20,7 +20,7 @@ const overlap = time.Second
 func (e *Edge) commit(g, old *generation) {
 	e.logHandler.use(e.logWriter, g.config.Log)
 	available := ports.Available()
-	e.beginGossip(g.gossip, old.gossip)
+	e.beginGossip(g, old)
 	for name, up := range g.upstreams {
 		e.pools[name], e.sources[name] = up.pool, up.sources
 		up.sources.Configure(up.addresses, available)
@@ -58,6 +58,7 @@ func (e *Edge) commit(g, old *generation) {
 		g.admin.start(e)
 	}
 	e.current.Store(g)
+	e.settleNow()
 	e.retire(old, g)
 	e.retireCalls(g)
 }

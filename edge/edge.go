@@ -79,6 +79,7 @@ type Edge struct {
 	calls     map[string]*calls         // of the upstreams of gRPC calls
 	callLoops int                       // how many of them there ever were
 	moves     moves
+	drains    drains
 	current   atomic.Pointer[generation]
 	draining  atomic.Bool
 	lingering sync.WaitGroup
@@ -101,7 +102,8 @@ func New(o Options) *Edge {
 		options: o, logHandler: newLogHandler(), started: time.Now(), probeName: probeName(),
 		tickets: make(map[string]*certs.Tickets), pools: make(map[string]*balancer.Pool),
 		sources: make(map[string]*ports.Set), calls: make(map[string]*calls),
-		moves: moves{tasks: make(map[moving]*task)},
+		moves:  moves{tasks: make(map[moving]*task)},
+		drains: drains{local: make(map[place]handDrain), exempt: make(map[place]uint64)},
 	}
 	e.living, e.end = context.WithCancel(context.Background())
 	e.logWriter = newLogWriter(o.LogOutput)

@@ -15,6 +15,7 @@ const (
 
 	listenTimeout = 5 * time.Second // for names that have to be resolved first
 	listenAgain   = 2 * time.Second
+	firstMeeting  = 2 * time.Second
 )
 
 // member is this process in the cluster of gossip. It goes on over a reload that changes only what it announces.
@@ -23,6 +24,7 @@ type member struct {
 	node   *gossip.Node
 	run    *task   // nil until commit
 	offers *offers // likewise
+	shared *task   // likewise
 }
 
 // prepareGossip returns the member that the section asks for, or nil. Its sockets are open, unless it is to take those of old.
@@ -49,7 +51,7 @@ func (e *Edge) prepareGossip(c *configs.Gossip, old *member) (*member, error) {
 		return nil, err
 	}
 	if old != nil && sameMember(old.config, c) {
-		return &member{config: c, node: old.node, run: old.run, offers: old.offers}, nil
+		return &member{config: c, node: old.node, run: old.run, offers: old.offers, shared: old.shared}, nil
 	}
 	if old == nil || old.config.Bind != c.Bind {
 		ctx, cancel := context.WithTimeout(context.Background(), listenTimeout)
@@ -64,13 +66,22 @@ func (e *Edge) prepareGossip(c *configs.Gossip, old *member) (*member, error) {
 func sameMember(a, b *configs.Gossip) bool {
 	x, y := *a, *b
 	x.Announce, y.Announce = nil, nil
+	x.Share, y.Share = nil, nil
 	return reflect.DeepEqual(x, y)
 }
 
 // beginGossip puts m in force in place of before. One that replaces another says no farewell for it: what that announced is
 // announced again under a new name, and must not be taken out of use between.
-func (e *Edge) beginGossip(m, before *member) {
+func (e *Edge) beginGossip(g, old *generation) {
+	m, before := g.gossip, old.gossip
+	if before != nil {
+		before.shared.stop()
+	}
+	e.moves.mu.Lock()
+	e.drains.follow(m)
+	e.moves.mu.Unlock()
 	if m == nil {
+		e.settleFor(g)
 		e.leaveGossip(before)
 		return
 	}
@@ -82,10 +93,27 @@ func (e *Edge) beginGossip(m, before *member) {
 	if before != nil && m.node != before.node {
 		before.offers.stop()
 		before.run.stop()
+		if m.config.Label == before.config.Label {
+			m.node.Adopt(before.node)
+		}
 	}
 	m.offers = e.beginOffers(m, before)
 	if m.run == nil {
 		m.run = start(func(ctx context.Context) { e.takePart(ctx, m.node) })
+	}
+	if old.config == nil && len(m.config.Join) > 0 {
+		m.meet()
+	}
+	e.settleFor(g)
+	m.shared = start(func(ctx context.Context) { e.share(ctx, m) })
+}
+
+// meet waits for what others know, as for what is drained, before the first client is served; not for long, since others may
+// be down.
+func (m *member) meet() {
+	select {
+	case <-m.node.Met():
+	case <-time.After(firstMeeting):
 	}
 }
 
@@ -136,6 +164,7 @@ func (m *member) leave(ctx context.Context) error {
 
 func (m *member) stop() {
 	if m != nil {
+		m.shared.stop()
 		m.offers.stop()
 		m.run.stop()
 	}

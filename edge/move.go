@@ -2,12 +2,10 @@ package edge
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"sync"
 	"time"
 
-	"github.com/mqedge/mqedge/admin"
 	"github.com/mqedge/mqedge/balancer"
 	"github.com/mqedge/mqedge/proxy"
 )
@@ -51,51 +49,4 @@ func (m *moves) end() {
 	for _, t := range m.tasks {
 		t.stop()
 	}
-}
-
-func (c control) Drain(upstream, endpoint string, how admin.Drain) error {
-	p, err := c.pool(upstream)
-	if err != nil {
-		return err
-	}
-	c.e.moves.mu.Lock()
-	defer c.e.moves.mu.Unlock()
-	if err := p.SetDraining(endpoint, true); err != nil {
-		return err
-	}
-	if how.Keep {
-		c.e.moves.stop(p, endpoint)
-		c.e.log.Info("endpoint drained by hand; its connections stay", "upstream", upstream, "endpoint", endpoint)
-		return nil
-	}
-	over := c.e.current.Load().config.Drain.Over
-	if how.Over != nil {
-		over = *how.Over
-	}
-	c.e.log.Info("endpoint drained by hand", "upstream", upstream, "endpoint", endpoint, "connections", p.Connections(endpoint), "over", over.String())
-	c.e.move(p, endpoint, over)
-	return nil
-}
-
-func (c control) Enable(upstream, endpoint string) error {
-	p, err := c.pool(upstream)
-	if err != nil {
-		return err
-	}
-	c.e.moves.mu.Lock()
-	defer c.e.moves.mu.Unlock()
-	if err := p.SetDraining(endpoint, false); err != nil {
-		return err
-	}
-	c.e.moves.stop(p, endpoint)
-	c.e.log.Info("endpoint enabled by hand", "upstream", upstream, "endpoint", endpoint)
-	return nil
-}
-
-func (c control) pool(upstream string) (*balancer.Pool, error) {
-	up := c.e.current.Load().upstreams[upstream]
-	if up == nil {
-		return nil, fmt.Errorf("there is no upstream %q", upstream)
-	}
-	return up.pool, nil
 }

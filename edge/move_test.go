@@ -55,7 +55,7 @@ func TestAnEndpointThatIsEnabledWhileItIsDrainedIsNotMovedAwayFrom(t *testing.T)
 		}
 		done := make(chan struct{})
 		go func() {
-			enabled <- control{e}.Enable("back", "127.0.0.1:1")
+			enabled <- control{e}.Enable("back", "127.0.0.1:1", false)
 			close(done)
 		}()
 		select {

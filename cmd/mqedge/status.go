@@ -133,19 +133,21 @@ func newDrain() *cobra.Command {
 	f.addToken(cmd)
 	cmd.Flags().DurationVar(&over, "over", 0, "move its clients away over this time instead of the configuration's drain.over")
 	cmd.Flags().BoolVar(&how.Keep, "keep", false, "let its clients stay until they go by themselves")
+	cmd.Flags().BoolVar(&how.Local, "local", false, "on this edge alone, not on all that share drains by gossip")
 	cmd.MarkFlagsMutuallyExclusive("over", "keep")
 	return cmd
 }
 
 func newEnable() *cobra.Command {
 	var f adminFlags
+	var local bool
 	cmd := &cobra.Command{
 		Use:   "enable UPSTREAM ENDPOINT",
 		Short: "Give a drained endpoint new connections again",
 		Args:  cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.ask(func(ctx context.Context, c *admin.Client) error {
-				if err := c.Enable(ctx, args[0], args[1]); err != nil {
+				if err := c.Enable(ctx, args[0], args[1], local); err != nil {
 					return err
 				}
 				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s: enabled\n", args[0], args[1])
@@ -154,5 +156,6 @@ func newEnable() *cobra.Command {
 		},
 	}
 	f.addToken(cmd)
+	cmd.Flags().BoolVar(&local, "local", false, "on this edge alone, though it is drained on others")
 	return cmd
 }

@@ -1,7 +1,6 @@
 package gossip
 
 import (
-	"bytes"
 	"cmp"
 	"slices"
 	"strings"
@@ -105,9 +104,7 @@ func (f *facts) put(w wireFact, now time.Time) bool {
 	f.bytes += size
 	f.kinds[w.kind][w.key] = w
 	f.ends[w.kind][w.key] = now.Add(w.ttl)
-	if !known || w.deleted != before.deleted || !bytes.Equal(w.value, before.value) || w.owner != before.owner {
-		f.dirty[w.kind] = true
-	}
+	f.dirty[w.kind] = true
 	return true
 }
 

@@ -102,7 +102,7 @@ func (n *Node) Shared(kind string) []Fact {
 	return n.facts.list(kind, time.Now())
 }
 
-// WatchShared calls update with what holds of a kind, first at once and then after every change, until ctx ends. Calls do not
+// WatchShared calls update with what holds of a kind, first at once and then after every new word, until ctx ends. Calls do not
 // overlap.
 func (n *Node) WatchShared(ctx context.Context, kind string, update func([]Fact)) {
 	changed, stop := n.factWatchers.add(kind)

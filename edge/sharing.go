@@ -1,0 +1,35 @@
+package edge
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/mqedge/mqedge/discovery/gossip"
+)
+
+// What edges share beside endpoints: the words of gossip.share.
+const (
+	shareDrains = "drains"
+)
+
+// tendFacts is how often drains are looked at that may have to be prolonged.
+const tendFacts = time.Hour
+
+func (m *member) shares(what string) bool { return slices.Contains(m.config.Share, what) }
+
+// share tells others, and heeds, what the configuration says, until ctx ends.
+func (e *Edge) share(ctx context.Context, m *member) {
+	var all sync.WaitGroup
+	if m.shares(shareDrains) {
+		all.Go(func() { m.node.WatchShared(ctx, factDrain, func([]gossip.Fact) { e.settleNow() }) })
+		all.Go(func() {
+			for ctx.Err() == nil {
+				e.prolongDrains(m.node)
+				wait(ctx, tendFacts)
+			}
+		})
+	}
+	all.Wait()
+}
