@@ -40,7 +40,11 @@ func (s secrets) at(now time.Time) ([][32]byte, uint64) {
 }
 
 func derive(secret []byte, period int64) [32]byte {
-	key, err := hkdf.Key(sha256.New, secret, nil, "mqedge session tickets "+strconv.FormatInt(period, 10), 32)
+	return deriveFor(secret, strconv.FormatInt(period, 10))
+}
+
+func deriveFor(secret []byte, purpose string) [32]byte {
+	key, err := hkdf.Key(sha256.New, secret, nil, "mqedge session tickets "+purpose, 32)
 	if err != nil { // only for a length above 255 hashes, or in FIPS mode for a short secret
 		panic(err)
 	}

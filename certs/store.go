@@ -72,6 +72,9 @@ func (s *Store) Status() Status {
 	return status
 }
 
+// Tend takes over ticket keys that have come since Open. It is not for a store that runs, which does so by itself.
+func (s *Store) Tend() { s.tend(time.Now()) }
+
 // tend does what time rather than a change of a file calls for.
 func (s *Store) tend(now time.Time) {
 	m := s.current.Load()

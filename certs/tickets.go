@@ -20,13 +20,22 @@ const (
 //
 // The newest key writes tickets, it and the two before it read them: with the default rotation of 12 hours a ticket is
 // good for at least 24 hours, and no key is kept for more than 36. The keys are in memory only.
+//
+// With [SharedSecrets] keys that are derived from those come first, for all processes that have them and for listeners of the
+// same name; the ring writes while there is no secret for the time, and goes on to read what it wrote.
 type Tickets struct {
-	every time.Duration
+	every    time.Duration
+	listener string
+	shared   *SharedSecrets // nil: none
 
 	mu         sync.Mutex
 	keys       [][32]byte // newest first
 	rotated    time.Time
-	generation uint64 // changes with the keys
+	generation uint64 // changes with all that follows
+
+	secrets *[]SharedSecret // of shared, that all was made with
+	period  int64           // likewise
+	all     [][32]byte      // the one that writes first
 }
 
 // NewTickets returns a ring that turns once in every; zero is 12 hours. Stores turn it while they run.
@@ -34,7 +43,14 @@ func NewTickets(every time.Duration) *Tickets {
 	if every <= 0 {
 		every = defaultRotation
 	}
-	return &Tickets{every: every, keys: [][32]byte{newKey()}, rotated: time.Now(), generation: 1}
+	return &Tickets{every: every, keys: [][32]byte{newKey()}, rotated: time.Now()}
+}
+
+// NewSharedTickets is NewTickets for a listener whose sessions are to resume in other processes, too.
+func NewSharedTickets(listener string, shared *SharedSecrets) *Tickets {
+	t := NewTickets(0)
+	t.listener, t.shared = listener, shared
+	return t
 }
 
 // TicketKeys are what a ring holds, for the process that takes the place of this one. They are secret.
@@ -68,7 +84,7 @@ func (t *Tickets) Restore(k TicketKeys) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.keys, t.generation = keys, t.generation+1
+	t.keys, t.generation = keys, 0
 	if now := time.Now(); k.Rotated.Before(now) {
 		t.rotated = now.Add(-now.Sub(k.Rotated))
 	}
@@ -78,9 +94,10 @@ func (t *Tickets) Restore(k TicketKeys) {
 func (t *Tickets) at(now time.Time) ([][32]byte, uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	turned := false
 	if due := now.Sub(t.rotated) / t.every; due > 0 {
 		t.rotated = t.rotated.Add(due * t.every)
-		t.generation++
+		turned = true
 		fresh := make([][32]byte, min(due, 1+oldKeys)) // after a long sleep nothing of the old ring is left
 		for i := range fresh {
 			fresh[i] = newKey()
@@ -88,7 +105,27 @@ func (t *Tickets) at(now time.Time) ([][32]byte, uint64) {
 		t.keys = slices.Concat(fresh, t.keys)
 		t.keys = t.keys[:min(len(t.keys), 1+oldKeys)]
 	}
-	return t.keys, t.generation
+	secrets, period := (*[]SharedSecret)(nil), int64(0)
+	if t.shared != nil {
+		secrets, period = t.shared.current.Load(), TicketPeriod(now)
+	}
+	if turned || t.generation == 0 || secrets != t.secrets || period != t.period {
+		t.generation++
+		t.secrets, t.period, t.all = secrets, period, t.merged(secrets, period)
+	}
+	return t.all, t.generation
+}
+
+// merged is the keys of the ring and those that are shared, the one that writes first.
+func (t *Tickets) merged(secrets *[]SharedSecret, period int64) [][32]byte {
+	if secrets == nil {
+		return t.keys
+	}
+	shared, writes := keysOfShared(*secrets, t.listener, period)
+	if writes {
+		return slices.Concat(shared, t.keys)
+	}
+	return slices.Concat(t.keys, shared)
 }
 
 func newKey() (key [32]byte) {

@@ -43,6 +43,7 @@ func (e *Edge) commit(g, old *generation) {
 	}
 	for _, l := range g.listeners {
 		if l.certs != nil {
+			l.certs.Tend()
 			l.watch = start(func(ctx context.Context) { l.certs.Run(ctx) })
 		}
 		l.proxy.Configure(l.settings)
@@ -59,6 +60,7 @@ func (e *Edge) commit(g, old *generation) {
 	}
 	e.current.Store(g)
 	e.settleNow()
+	e.beginSharing(g.gossip)
 	e.retire(old, g)
 	e.retireCalls(g)
 }

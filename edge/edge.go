@@ -74,6 +74,7 @@ type Edge struct {
 
 	mu        sync.Mutex // one start, reload or end at a time; guards what follows
 	tickets   map[string]*certs.Tickets
+	secrets   certs.SharedSecrets       // not guarded
 	pools     map[string]*balancer.Pool // those of upstreams that are gone too, while they have connections
 	sources   map[string]*ports.Set     // likewise
 	calls     map[string]*calls         // of the upstreams of gRPC calls

@@ -261,7 +261,7 @@ func (e *Edge) prepareListener(name string, c *configs.Config, g *generation) (*
 func (e *Edge) ticketsOf(listener string) *certs.Tickets {
 	t := e.tickets[listener]
 	if t == nil {
-		t = certs.NewTickets(0)
+		t = certs.NewSharedTickets(listener, &e.secrets)
 		if e.inherited != nil {
 			t.Restore(e.inherited.Tickets[listener])
 		}

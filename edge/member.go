@@ -82,6 +82,7 @@ func (e *Edge) beginGossip(g, old *generation) {
 	e.moves.mu.Unlock()
 	if m == nil {
 		e.settleFor(g)
+		e.secrets.Set(nil)
 		e.leaveGossip(before)
 		return
 	}
@@ -105,7 +106,11 @@ func (e *Edge) beginGossip(g, old *generation) {
 		m.meet()
 	}
 	e.settleFor(g)
-	m.shared = start(func(ctx context.Context) { e.share(ctx, m) })
+	if m.shares(shareTickets) {
+		e.secrets.Set(secretsOf(m.node.Shared(factTickets)))
+	} else {
+		e.secrets.Set(nil)
+	}
 }
 
 // meet waits for what others know, as for what is drained, before the first client is served; not for long, since others may

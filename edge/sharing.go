@@ -11,13 +11,21 @@ import (
 
 // What edges share beside endpoints: the words of gossip.share.
 const (
-	shareDrains = "drains"
+	shareDrains  = "drains"
+	shareTickets = "tickets"
 )
 
 // tendFacts is how often drains are looked at that may have to be prolonged.
 const tendFacts = time.Hour
 
 func (m *member) shares(what string) bool { return slices.Contains(m.config.Share, what) }
+
+// beginSharing is for a member whose generation is in force.
+func (e *Edge) beginSharing(m *member) {
+	if m != nil {
+		m.shared = start(func(ctx context.Context) { e.share(ctx, m) })
+	}
+}
 
 // share tells others, and heeds, what the configuration says, until ctx ends.
 func (e *Edge) share(ctx context.Context, m *member) {
@@ -30,6 +38,9 @@ func (e *Edge) share(ctx context.Context, m *member) {
 				wait(ctx, tendFacts)
 			}
 		})
+	}
+	if m.shares(shareTickets) && m.node.Encrypted() {
+		all.Go(func() { e.shareTickets(ctx, m.node) })
 	}
 	all.Wait()
 }
