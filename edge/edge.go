@@ -66,6 +66,7 @@ type Edge struct {
 	reloads      *prometheus.CounterVec
 	lastReload   prometheus.Gauge
 	stalls       prometheus.Counter
+	doubts       *prometheus.CounterVec
 	started      time.Time
 	probeName    string // what the client ids of probes begin with
 	memory       atomic.Pointer[memory]

@@ -31,19 +31,20 @@ type generation struct {
 }
 
 type upstream struct {
-	pool      *balancer.Pool
-	options   balancer.Options    // put in force by commit
-	endpoints []balancer.Endpoint // of the file, put in force by commit
-	dns       *dns.Source         // nil = none
-	feed      *feed               // of the pool, from all sources; nil until commit
-	heard     *heard              // nil = nothing from gossip
-	sources   *ports.Set          // of all generations; empty where the kernel chooses
-	addresses []netip.Addr        // of sources, put in force by commit
-	certs     *certs.ClientStore  // nil = plain TCP to the endpoints
-	watch     *task               // of certs
-	check     *check              // nil = none
-	rebalance *rebalance          // nil = none
-	calls     *calls              // nil for upstreams of streams
+	pool       *balancer.Pool
+	options    balancer.Options    // put in force by commit
+	endpoints  []balancer.Endpoint // of the file, put in force by commit
+	dns        *dns.Source         // nil = none
+	feed       *feed               // of the pool, from all sources; nil until commit
+	heard      *heard              // nil = nothing from gossip
+	sources    *ports.Set          // of all generations; empty where the kernel chooses
+	addresses  []netip.Addr        // of sources, put in force by commit
+	certs      *certs.ClientStore  // nil = plain TCP to the endpoints
+	watch      *task               // of certs
+	check      *check              // nil = none
+	probeProxy byte                // the PROXY header of a probe where there is no check
+	rebalance  *rebalance          // nil = none
+	calls      *calls              // nil for upstreams of streams
 }
 
 type listener struct {
@@ -180,7 +181,7 @@ func (g *generation) ownerOf(s *socket) string {
 }
 
 func (e *Edge) prepareUpstream(name string, u *configs.Upstream) (*upstream, error) {
-	up := &upstream{options: poolOptions(u, e.endpointChanged), endpoints: endpoints(u.Endpoints), check: e.newCheck(name, u), rebalance: newRebalance(u)}
+	up := &upstream{options: poolOptions(u, e.endpointChanged), endpoints: endpoints(u.Endpoints), check: e.newCheck(name, u), rebalance: newRebalance(u), probeProxy: sendProxy(u.SendProxy)}
 	if up.pool = e.pools[name]; up.pool == nil {
 		up.pool = balancer.New(name, up.options)
 	}

@@ -54,7 +54,7 @@ func (c gossipCollector) Collect(out chan<- prometheus.Metric) {
 
 // knownFacts counts facts of kinds that others invented as one kind: labels are few.
 func knownFacts(counts map[string]int) map[string]int {
-	known := map[string]int{factDrain: 0, factTickets: 0}
+	known := map[string]int{factDrain: 0, factVote: 0, factTickets: 0}
 	for kind, n := range counts {
 		if _, ok := known[kind]; !ok {
 			kind = "other"

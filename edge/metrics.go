@@ -29,6 +29,11 @@ func (e *Edge) registerMetrics() {
 	lostLines := prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "mqedge_log_lines_lost_total", Help: "Lines of the log that nobody read in time.",
 	}, func() float64 { return float64(e.logWriter.lost.Load()) })
+	e.doubts = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "mqedge_gossip_probes_total", Help: "Probes of endpoints that other edges agree are down.",
+	}, []string{"result"})
+	e.doubts.WithLabelValues("ok")
+	e.doubts.WithLabelValues("failed")
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "mqedge_build_info", Help: "Always 1; the version is a label.",
 		ConstLabels: prometheus.Labels{"version": e.options.Version},
@@ -38,7 +43,7 @@ func (e *Edge) registerMetrics() {
 	e.registry.MustRegister(e.upgrades.collectors()...)
 	e.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		e.proxyMetrics, balancer.NewCollector(e.poolsInUse), e.reloads, e.lastReload, e.stalls, lostLines, info, &collector{edge: e}, callCollector{e}, gossipCollector{e},
+		e.proxyMetrics, balancer.NewCollector(e.poolsInUse), e.reloads, e.lastReload, e.stalls, lostLines, info, &collector{edge: e}, callCollector{e}, gossipCollector{e}, e.doubts,
 	)
 }
 

@@ -12,6 +12,7 @@ import (
 // What edges share beside endpoints: the words of gossip.share.
 const (
 	shareDrains  = "drains"
+	shareHealth  = "health"
 	shareTickets = "tickets"
 )
 
@@ -38,6 +39,9 @@ func (e *Edge) share(ctx context.Context, m *member) {
 				wait(ctx, tendFacts)
 			}
 		})
+	}
+	if m.shares(shareHealth) {
+		all.Go(func() { e.agree(ctx, m.node) })
 	}
 	if m.shares(shareTickets) && m.node.Encrypted() {
 		all.Go(func() { e.shareTickets(ctx, m.node) })
