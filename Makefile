@@ -39,7 +39,7 @@ image: ## the container image mqedge:latest
 	docker build --build-arg VERSION=$(VERSION) -t mqedge .
 
 tools: ## what bench and the tests with real clients use, on Debian
-	apt-get install -y -q nginx libnginx-mod-stream haproxy mosquitto-clients openssl
+	apt-get install -y -q nginx libnginx-mod-stream haproxy mosquitto-clients openssl iproute2
 
 clean:
 	rm -f mqedge

@@ -66,7 +66,11 @@ func (e *edge) request(method, path, token string) (status int, body string, err
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
 	r.Close = true
-	answer, err := http.DefaultClient.Do(r)
+	client := http.DefaultClient
+	if e.client != nil {
+		client = e.client
+	}
+	answer, err := client.Do(r)
 	if err != nil {
 		return 0, "", err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,6 +26,7 @@ type edge struct {
 	stderr *output
 	ended  chan struct{} // closed when the process has
 	admin  string        // host:port, known once ready
+	client *http.Client  // for that; nil: the usual one
 }
 
 // usual are the sections of a configuration that most tests have no reason to write.

@@ -17,6 +17,7 @@ import (
 type memberState struct {
 	Name, Host, Address string
 	Alive, Self         bool
+	Since               time.Time
 }
 
 // gossipKey is the text of a key file.

@@ -27,7 +27,12 @@ type instance struct {
 // startInstance returns when it listens.
 func startInstance(t testing.TB, addresses ...string) *instance {
 	t.Helper()
-	i := &instance{t: t, addresses: addresses, cmd: exec.Command(os.Args[0])}
+	return startInstanceBy(t, exec.Command(os.Args[0]), addresses...)
+}
+
+func startInstanceBy(t testing.TB, cmd *exec.Cmd, addresses ...string) *instance {
+	t.Helper()
+	i := &instance{t: t, addresses: addresses, cmd: cmd}
 	i.cmd.Env = append(os.Environ(), instanceVariable+"="+strings.Join(addresses, ","))
 	i.cmd.Stderr = os.Stderr
 	stdin, err := i.cmd.StdinPipe()
