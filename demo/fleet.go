@@ -40,11 +40,10 @@ type state struct {
 	since, until time.Time
 }
 
-// startFleet starts the devices. They differ, as devices do: every fourth knows
-// nothing newer than TLS 1.2, every second speaks MQTT 3.1.1.
-func startFleet(edge *net.TCPAddr, roots *x509.CertPool) *fleet {
-	ctx, cancel := context.WithCancel(context.Background())
-	f := &fleet{edge: edge, cancel: cancel, states: make([]state, fleetSize), ledger: newLedger()}
+// newFleet makes the devices, which do nothing yet. They differ, as devices do:
+// every fourth knows nothing newer than TLS 1.2, every second speaks MQTT 3.1.1.
+func newFleet(edge *net.TCPAddr, roots *x509.CertPool) *fleet {
+	f := &fleet{edge: edge, cancel: func() {}, states: make([]state, fleetSize), ledger: newLedger()}
 	for i := range fleetSize {
 		d := &device{
 			fleet: f, index: i, id: fmt.Sprintf("device-%02d", i+1), version: 5, leave: make(chan struct{}, 1),
@@ -62,10 +61,16 @@ func startFleet(edge *net.TCPAddr, roots *x509.CertPool) *fleet {
 		f.states[i] = state{id: d.id, mqtt: d.version}
 		f.devices = append(f.devices, d)
 	}
+	return f
+}
+
+// start has them connect.
+func (f *fleet) start() {
+	var ctx context.Context
+	ctx, f.cancel = context.WithCancel(context.Background())
 	for _, d := range f.devices {
 		f.running.Go(func() { d.run(ctx) })
 	}
-	return f
 }
 
 // loopback gives the address back if this host has it, as Linux has all of

@@ -10,6 +10,10 @@ const (
 	// broken. On an idle machine all of it takes milliseconds.
 	patience = 5 * time.Second
 
+	// hearsay is how long gossip may take, which pauses between attempts and gathers
+	// changes. On an idle machine it takes a fraction of a second.
+	hearsay = 10 * time.Second
+
 	// longestOutage is that of a hook server. The longer it is away, the more rarely
 	// the edge tries to connect; after this time within less than patience.
 	longestOutage = 3 * time.Second

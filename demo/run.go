@@ -58,14 +58,15 @@ func Run(ctx context.Context, o Options) (err error) {
 		return fmt.Errorf("demo: start the agent: %w", err)
 	}
 	defer d.agent.close()
+	d.fleet = newFleet(d.front.addr(), d.front.roots)
+	defer d.fleet.close()
+	stopDisplay := d.display()
+	defer stopDisplay()
 	d.find(ctx)
 	if err = d.cluster.hook(d.front.hooks()); err != nil {
 		return fmt.Errorf("demo: have the brokers call hooks: %w", err)
 	}
-	d.fleet = startFleet(d.front.addr(), d.front.roots)
-	defer d.fleet.close()
-
-	stopDisplay := d.display()
+	d.fleet.start()
 	d.tell(ctx)
 	d.finish(ctx)
 	stopDisplay()
@@ -150,7 +151,7 @@ func (d *demo) view(ctx context.Context) view {
 	if s, err := d.front.admin.Status(ctx); err == nil {
 		brokers := d.cluster.addresses()
 		v.endpoints, v.providers = endpoints(s, upstreamName, brokers[:]...), endpoints(s, hooksName, d.providers.addrs[:]...)
-		v.members = s.Members
+		v.answered, v.members = true, s.Members
 	}
 	now := time.Now()
 	var said [2]hooks.Heard

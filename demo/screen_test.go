@@ -11,6 +11,7 @@ import (
 
 func TestTheTableShowsEndpointsHookServersDevicesAndMessages(t *testing.T) {
 	v := view{
+		answered: true,
 		endpoints: []admin.Endpoint{
 			{Address: "127.0.0.11:40211", Up: true, Source: "gossip", Connections: 24, Connects: 31},
 			{Address: "127.0.0.12:46855", Ejected: true, Source: "gossip", Connects: 19, Failures: 3, Reason: "connect failed: connection refused"},
@@ -49,8 +50,11 @@ func TestTheTableShowsEndpointsHookServersDevicesAndMessages(t *testing.T) {
 	}
 }
 
-func TestAnEmptyTableSaysThatTheAdminAddressIsSilent(t *testing.T) {
+func TestAnEmptyTableSaysWhy(t *testing.T) {
 	if got := strings.Join(view{}.lines(), "\n"); !strings.Contains(got, "the admin address does not answer") {
+		t.Error(got)
+	}
+	if got := strings.Join(view{answered: true}.lines(), "\n"); !strings.Contains(got, "has heard of none yet") {
 		t.Error(got)
 	}
 }

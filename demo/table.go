@@ -11,7 +11,8 @@ import (
 
 // view is what the table shows.
 type view struct {
-	endpoints []admin.Endpoint // as the admin address has them; empty while it does not answer
+	answered  bool             // the admin address
+	endpoints []admin.Endpoint // as it has them
 	providers []admin.Endpoint // likewise
 	members   []admin.Member   // of gossip, likewise
 	heard     [2]heard         // by each of them, as it says itself
@@ -42,8 +43,11 @@ func (v view) lines() []string {
 			lines = append(lines, "              "+e.Reason)
 		}
 	}
-	if len(v.endpoints) == 0 {
+	switch {
+	case !v.answered:
 		lines = append(lines, "              the admin address does not answer")
+	case len(v.endpoints) == 0:
+		lines = append(lines, "              the edge has heard of none yet")
 	}
 	lines = append(lines, v.hooks()...)
 	if len(v.members) > 0 {
