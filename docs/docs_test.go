@@ -16,6 +16,8 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/mqedge/mqedge/configs"
+	"github.com/mqedge/mqedge/configs/convert"
+	"github.com/mqedge/mqedge/configs/haproxy"
 	"github.com/mqedge/mqedge/configs/nginx"
 )
 
@@ -45,23 +47,31 @@ func TestEveryConfigurationInTheDocsLoads(t *testing.T) {
 	}
 }
 
-func TestTheTranscriptOfAnImportIsWhatTheProgramPrints(t *testing.T) {
-	page := read(t, "nginx.md")
-	conf := filepath.Join(t.TempDir(), "tcpstream.conf")
-	if err := os.WriteFile(conf, []byte(blocks(page, "nginx")[0].text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	result, err := nginx.Import(conf, nginx.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var want strings.Builder
-	for _, note := range result.Notes {
-		want.WriteString(strings.ReplaceAll(note.String(), conf, "/etc/nginx/tcpstream.conf") + "\n")
-	}
-	want.WriteString("$ cat mqedge.yaml\n" + string(result.YAML) + "$ mqedge check")
-	if !strings.Contains(page, want.String()) {
-		t.Errorf("nginx.md does not have\n%s", want.String())
+func TestTheTranscriptsOfImportsAreWhatTheProgramPrints(t *testing.T) {
+	for _, c := range []struct {
+		page, language, file string
+		make                 func(file string) (*convert.Result, error)
+	}{
+		{"nginx.md", "nginx", "/etc/nginx/tcpstream.conf", func(file string) (*convert.Result, error) { return nginx.Import(file, nginx.Options{}) }},
+		{"from-haproxy.md", "haproxy", "/etc/haproxy/haproxy.cfg", func(file string) (*convert.Result, error) { return haproxy.Import(file, haproxy.Options{}) }},
+	} {
+		page := read(t, c.page)
+		conf := filepath.Join(t.TempDir(), filepath.Base(c.file))
+		if err := os.WriteFile(conf, []byte(blocks(page, c.language)[0].text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		result, err := c.make(conf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want strings.Builder
+		for _, note := range result.Notes {
+			want.WriteString(strings.ReplaceAll(note.String(), conf, c.file) + "\n")
+		}
+		want.WriteString("$ cat mqedge.yaml\n" + string(result.YAML) + "$ mqedge check")
+		if !strings.Contains(page, want.String()) {
+			t.Errorf("%s does not have\n%s", c.page, want.String())
+		}
 	}
 }
 

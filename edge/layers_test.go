@@ -15,7 +15,7 @@ const module = "github.com/mqedge/mqedge/"
 // allowed is who may import whom. Code further down knows nothing of code
 // further up, and only edge, the command and the demo see the file format.
 var allowed = map[string][]string{
-	"cmd/mqedge":         {"admin", "configs", "configs/nginx", "demo", "edge", "edge/doctor", "edge/systemd", "edge/upgrade"},
+	"cmd/mqedge":         {"admin", "configs", "configs/convert", "configs/haproxy", "configs/nginx", "demo", "edge", "edge/doctor", "edge/systemd", "edge/upgrade"},
 	"demo":               {"admin", "certs", "certs/ca", "configs", "demo/broker", "demo/hooks", "edge"},
 	"demo/broker":        {},
 	"demo/hooks":         {},
@@ -43,6 +43,7 @@ var allowed = map[string][]string{
 	"certs/ca":           {},
 	"configs":            {},
 	"configs/convert":    {"configs"},
+	"configs/haproxy":    {"configs", "configs/convert"},
 	"configs/nginx":      {"configs", "configs/convert"},
 	"discovery":          {"balancer"},
 	"discovery/dns":      {"balancer", "discovery"},

@@ -8,16 +8,10 @@ import (
 	"github.com/mqedge/mqedge/configs/convert"
 )
 
-// rules turns allow and deny into what they amount to. In nginx the first that fits decides, here deny does; so what
-// an earlier allow has let in is cut out of a later deny.
+// rules turns allow and deny into what they amount to.
 func (im *importer) rules(s *directive) (allow, deny []netip.Prefix) {
 	rest := true // who is in no rule may connect
-	var allowed []netip.Prefix
-	type denial struct {
-		from  netip.Prefix
-		after int // of allowed
-	}
-	var denials []denial
+	var rules []convert.Rule
 	for _, d := range im.ruleList(s) {
 		if len(d.args) == 1 && d.args[0] == "all" {
 			rest = d.name == "allow"
@@ -32,34 +26,11 @@ func (im *importer) rules(s *directive) (allow, deny []netip.Prefix) {
 			im.add(d, "mqedge does not listen on unix sockets: left out")
 		case !ok:
 			im.add(d, "is not an address or a range: left out")
-		case d.name == "allow":
-			allowed = append(allowed, p)
 		default:
-			denials = append(denials, denial{p, len(allowed)})
+			rules = append(rules, convert.Rule{Allow: d.name == "allow", From: p})
 		}
 	}
-	for _, d := range denials {
-		if !rest && !slices.ContainsFunc(allowed[d.after:], d.from.Overlaps) {
-			continue // nobody has let them in
-		}
-		for _, p := range without(d.from, allowed[:d.after]) {
-			if !slices.Contains(deny, p) {
-				deny = append(deny, p)
-			}
-		}
-	}
-	switch {
-	case rest:
-		return nil, deny
-	case allowed == nil:
-		return nil, convert.Everybody() // an empty allow would be everybody
-	}
-	for _, p := range allowed {
-		if !slices.Contains(allow, p) {
-			allow = append(allow, p)
-		}
-	}
-	return allow, deny
+	return convert.Access(rules, rest)
 }
 
 // ruleList returns the rules in force in their order: those of a server replace those around it.
@@ -77,32 +48,6 @@ func (im *importer) ruleList(s *directive) []*directive {
 		}
 	}
 	return nil
-}
-
-// without returns the parts of p that are in none of the others.
-func without(p netip.Prefix, others []netip.Prefix) []netip.Prefix {
-	inside := false
-	for _, o := range others {
-		if o.Overlaps(p) {
-			if o.Bits() <= p.Bits() {
-				return nil
-			}
-			inside = true
-		}
-	}
-	if !inside {
-		return []netip.Prefix{p}
-	}
-	low, high := halves(p)
-	return append(without(low, others), without(high, others)...)
-}
-
-func halves(p netip.Prefix) (low, high netip.Prefix) {
-	bits := p.Bits() + 1
-	bytes := p.Addr().AsSlice()
-	bytes[(bits-1)/8] |= 0x80 >> ((bits - 1) % 8)
-	upper, _ := netip.AddrFromSlice(bytes)
-	return netip.PrefixFrom(p.Addr(), bits), netip.PrefixFrom(upper, bits)
 }
 
 // perIP returns the least limit of connections from one address.
