@@ -49,6 +49,9 @@ const (
 	longestValue      = 256  // of a tag or a fact of an endpoint
 )
 
+// MostAnnouncements is how many endpoints a node may announce.
+const MostAnnouncements = mostAnnouncements
+
 // offer is an Announcement whose address has been understood. It is never changed once made: sets share it.
 type offer struct {
 	service string

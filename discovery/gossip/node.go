@@ -191,17 +191,7 @@ func (n *Node) Announce(announcements []Announcement) error {
 		return fmt.Errorf("gossip.announce: %d endpoints: at most %d for one host", len(announcements), mostAnnouncements)
 	}
 	for i, a := range announcements {
-		err := a.check()
-		var o offer
-		if err == nil {
-			o, err = a.offer(netip.IPv6LinkLocalAllNodes())
-		}
-		if err == nil && !o.addr.Addr().IsMulticast() {
-			if reason := allowList(n.o.Allow).endpoint(o.addr, true); reason != "" {
-				err = fmt.Errorf("address %q: others would refuse it (gossip.allow: %s)", a.Addr, allowList(n.o.Allow))
-			}
-		}
-		if err != nil {
+		if err := n.Accepts(a); err != nil {
 			return fmt.Errorf("gossip.announce[%d]: %w", i, err)
 		}
 	}
@@ -209,6 +199,21 @@ func (n *Node) Announce(announcements []Announcement) error {
 	defer n.mu.Unlock()
 	n.wanted = append([]Announcement{}, announcements...)
 	n.stir(time.Now(), batchInterval)
+	return nil
+}
+
+// Accepts returns what makes an announcement unusable, if anything.
+func (n *Node) Accepts(a Announcement) error {
+	if err := a.check(); err != nil {
+		return err
+	}
+	o, err := a.offer(netip.IPv6LinkLocalAllNodes())
+	if err != nil {
+		return err
+	}
+	if !o.addr.Addr().IsMulticast() && allowList(n.o.Allow).endpoint(o.addr, true) != "" {
+		return fmt.Errorf("address %q: others would refuse it (gossip.allow: %s)", a.Addr, allowList(n.o.Allow))
+	}
 	return nil
 }
 
