@@ -19,7 +19,7 @@ var allowed = map[string][]string{
 	"demo":               {"admin", "certs", "certs/ca", "configs", "demo/broker", "demo/hooks", "edge"},
 	"demo/broker":        {},
 	"demo/hooks":         {},
-	"edge":               {"admin", "balancer", "balancer/probe", "certs", "configs", "discovery", "discovery/dns", "discovery/gossip", "edge/cgroup", "edge/upgrade", "exhook", "exhook/carrier", "exhook/hook", "proxy", "proxy/accesslog", "proxy/admit", "proxy/ports", "proxy/relay"},
+	"edge":               {"admin", "balancer", "balancer/probe", "certs", "configs", "discovery", "discovery/dns", "discovery/docker", "discovery/gossip", "edge/cgroup", "edge/upgrade", "exhook", "exhook/carrier", "exhook/hook", "proxy", "proxy/accesslog", "proxy/admit", "proxy/ports", "proxy/relay"},
 	"edge/cgroup":        {},
 	"edge/systemd":       {},
 	"edge/upgrade":       {},
@@ -47,6 +47,7 @@ var allowed = map[string][]string{
 	"configs/nginx":      {"configs", "configs/convert"},
 	"discovery":          {"balancer"},
 	"discovery/dns":      {"balancer", "discovery"},
+	"discovery/docker":   {},
 	"discovery/gossip":   {"balancer", "discovery"},
 	"e2e":                {}, // tests only
 	"docs":               {}, // tests only

@@ -1,0 +1,392 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"reflect"
+	"sync"
+	"time"
+)
+
+// Options are what an agent is made of. Only Socket has to be set.
+type Options struct {
+	// Socket is where the Engine listens: a path, unix://PATH, or tcp://HOST:PORT as proxies of the socket have it.
+	Socket string
+	// Host is the address to announce for ports of the host; not valid means to leave the host of an address empty.
+	Host netip.Addr
+	// Own is the address that others reach this host at, of which the family counts; it may not be known yet. Nil is never.
+	Own func() netip.Addr
+	Log *slog.Logger // nil means none
+
+	resync time.Duration // for tests
+}
+
+const (
+	resyncEvery = 30 * time.Second
+	resyncSoon  = 2 * time.Second // when a container could not be inspected
+	gather      = 30 * time.Millisecond
+
+	shortestPause = 200 * time.Millisecond
+	longestPause  = 10 * time.Second
+	steady        = 5 * time.Second // a stream of events that lasted is no reason to complain when it ends
+
+	// stopTime is for how long a container that was told to stop is taken at its word.
+	stopTime = 5 * time.Minute
+)
+
+// Agent watches the containers of an Engine. All methods may be called at once from any goroutine.
+type Agent struct {
+	o      Options
+	engine *engine
+	log    *slog.Logger
+
+	mu    sync.Mutex
+	state State
+
+	// Of Run alone.
+	known    map[string]*known // by id
+	told     []Container
+	spoke    bool // told something
+	outage   bool // it was complained about
+	again    bool // something could not be inspected
+	tooMany  bool // it was complained about
+	reported map[string]report
+}
+
+// report is what was logged of a container.
+type report struct {
+	text    string
+	offered bool
+}
+
+// State is how it stands with the Engine.
+type State struct {
+	Connected bool
+	Error     string // why not; "" before the first attempt
+	Version   string // of the API
+	Since     time.Time
+}
+
+// known is what the Engine said of a container.
+type known struct {
+	details  details
+	failed   string    // why it could not be inspected; details are older
+	away     string    // it was heard to go, and not inspected since
+	stopping time.Time // it was told to stop; zero is not
+	target   *details  // whose network it uses, if not its own
+}
+
+// New opens nothing.
+func New(o Options) (*Agent, error) {
+	e, err := newEngine(o.Socket)
+	if err != nil {
+		return nil, err
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Own == nil {
+		o.Own = func() netip.Addr { return netip.Addr{} }
+	}
+	if o.resync <= 0 {
+		o.resync = resyncEvery
+	}
+	return &Agent{o: o, engine: e, log: o.Log, known: make(map[string]*known), reported: make(map[string]report)}, nil
+}
+
+// State says how it stands with the Engine.
+func (a *Agent) State() State {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.state
+}
+
+// Run tells of all containers with labels of ours whenever something about them changes, until ctx ends. It says nothing before
+// the Engine has answered, and goes on when it does not.
+func (a *Agent) Run(ctx context.Context, tell func([]Container)) {
+	defer a.engine.close()
+	pause := time.Duration(0)
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := a.watch(ctx, tell)
+		if ctx.Err() != nil {
+			return
+		}
+		lasted := errors.Is(err, errCut) && time.Since(began) > steady
+		if lasted {
+			pause = 0
+		} else {
+			a.lost(err)
+		}
+		pause = min(max(2*pause, shortestPause), longestPause)
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+}
+
+// watch follows the Engine until that fails.
+func (a *Agent) watch(ctx context.Context, tell func([]Container)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if err := a.engine.negotiate(ctx); err != nil {
+		return err
+	}
+	stream, err := a.engine.events(ctx) // before the list, so that nothing is missed between
+	if err != nil {
+		return err
+	}
+	p := newPending()
+	done := make(chan error, 1)
+	go func() { done <- stream.read(p) }()
+	defer func() {
+		stream.close()
+		<-done
+	}()
+	if err := a.lookAtAll(ctx); err != nil {
+		return err
+	}
+	a.tell(tell)
+	a.found()
+	resync := time.NewTimer(a.interval())
+	defer resync.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case err := <-done:
+			done <- err
+			return err
+		case <-p.wake:
+			if err := a.heard(ctx, p, tell); err != nil {
+				return err
+			}
+		case <-resync.C:
+			if err := a.lookAtAll(ctx); err != nil {
+				return err
+			}
+			a.tell(tell)
+			resync.Reset(a.interval())
+		}
+	}
+}
+
+// interval is the time until all containers are looked at again.
+func (a *Agent) interval() time.Duration {
+	if a.again {
+		return min(resyncSoon, a.o.resync)
+	}
+	return a.o.resync
+}
+
+// heard deals with events. Who goes is gone before the Engine is asked anything.
+func (a *Agent) heard(ctx context.Context, p *pending, tell func([]Container)) error {
+	select { // more may follow at once
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(gather):
+	}
+	changes, overflow := p.take()
+	for id, c := range changes {
+		if k := a.known[id]; k != nil {
+			a.note(k, c)
+		}
+	}
+	a.tell(tell)
+	if overflow {
+		if err := a.lookAtAll(ctx); err != nil {
+			return err
+		}
+		a.tell(tell)
+		return nil
+	}
+	for id, c := range changes {
+		for _, concerned := range a.concerned(id, c) {
+			if err := a.lookAt(ctx, concerned); err != nil {
+				return err
+			}
+		}
+	}
+	a.tell(tell)
+	return nil
+}
+
+// note is what an event alone says of a container.
+func (a *Agent) note(k *known, c change) {
+	if c.away != "" {
+		k.away = c.away
+	}
+	if c.signal != "" && k.details.stops(c.signal) {
+		k.stopping = time.Now()
+	}
+}
+
+// concerned are the containers that have to be looked at.
+func (a *Agent) concerned(id string, c change) []string {
+	var ids []string
+	if c.labelled || a.known[id] != nil {
+		ids = append(ids, id)
+	}
+	for other, k := range a.known {
+		if k.target != nil && k.target.ID == id {
+			ids = append(ids, other)
+		}
+	}
+	return ids
+}
+
+// lookAtAll asks what there is.
+func (a *Agent) lookAtAll(ctx context.Context) error {
+	list, err := a.engine.list(ctx)
+	if err != nil {
+		return err
+	}
+	a.again = false
+	there := make(map[string]bool)
+	over := 0
+	for _, l := range list {
+		if !labelled(l.Labels) {
+			continue
+		}
+		if len(there) == mostContainers {
+			over++
+			continue
+		}
+		there[l.ID] = true
+		if err := a.lookAt(ctx, l.ID); err != nil {
+			return err
+		}
+	}
+	for id := range a.known {
+		if !there[id] {
+			a.forget(id)
+		}
+	}
+	if over > 0 && !a.tooMany {
+		a.log.Warn("too many containers with labels mqedge.*: the rest is not looked at", "looked_at", mostContainers, "rest", over)
+	}
+	a.tooMany = over > 0
+	return nil
+}
+
+func (a *Agent) forget(id string) {
+	delete(a.known, id)
+	delete(a.reported, id)
+}
+
+// lookAt inspects a container. The error is one of the Engine's, after which nothing else can be asked either.
+func (a *Agent) lookAt(ctx context.Context, id string) error {
+	d, err := a.engine.inspect(ctx, id)
+	switch {
+	case errors.Is(err, errNotFound):
+		a.forget(id)
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case isAnswer(err):
+		k := a.known[id]
+		if k == nil {
+			k = &known{details: details{ID: id}}
+			a.known[id] = k
+		}
+		k.failed, a.again = err.Error(), true
+		return nil
+	case err != nil:
+		return err
+	case !labelled(d.Config.Labels):
+		a.forget(id)
+		return nil
+	}
+	next := &known{details: d}
+	if before := a.known[id]; before != nil && !before.stopping.IsZero() &&
+		d.runs() && before.details.State.StartedAt == d.State.StartedAt && time.Since(before.stopping) < stopTime {
+		next.stopping = before.stopping
+	}
+	if next.target, err = a.target(ctx, d); err != nil {
+		return err
+	}
+	a.known[id] = next
+	return nil
+}
+
+// target is the container whose network d uses; nil if that is its own, or cannot be found.
+func (a *Agent) target(ctx context.Context, d details) (*details, error) {
+	id, ok := d.joins()
+	for hops := 0; ok && hops < 4; hops++ {
+		t, err := a.engine.inspect(ctx, id)
+		switch {
+		case errors.Is(err, errNotFound) || isAnswer(err):
+			return nil, nil
+		case err != nil:
+			return nil, err
+		}
+		if id, ok = t.joins(); !ok {
+			return &t, nil
+		}
+	}
+	return nil, nil
+}
+
+// tell publishes what is known, if that is news.
+func (a *Agent) tell(tell func([]Container)) {
+	next := a.containers()
+	if a.spoke && reflect.DeepEqual(next, a.told) {
+		return
+	}
+	for _, c := range next {
+		a.report(c)
+	}
+	a.told, a.spoke = next, true
+	tell(next)
+}
+
+// report logs what becomes of a container, once.
+func (a *Agent) report(c Container) {
+	before, now := a.reported[c.ID], report{c.summary(), len(c.Offers) > 0}
+	if before.text == now.text {
+		return
+	}
+	a.reported[c.ID] = now
+	switch {
+	case c.Wrong:
+		a.log.Warn("container cannot be announced", "container", c.Name, "reason", c.Reason)
+	case before.offered && !now.offered:
+		a.log.Info("container is not announced any more", "container", c.Name, "reason", c.Reason)
+	default:
+		for _, o := range c.Offers {
+			a.log.Info("container offers an endpoint", "container", c.Name, "service", o.Service, "address", o.Addr, "check", o.Check.Type)
+		}
+	}
+	for _, w := range c.Warnings {
+		a.log.Warn("container: "+w, "container", c.Name)
+	}
+}
+
+func (a *Agent) found() {
+	a.mu.Lock()
+	a.state = State{Connected: true, Version: a.engine.version, Since: time.Now()}
+	a.mu.Unlock()
+	if a.outage {
+		a.log.Info("the Docker Engine answers again", "socket", a.o.Socket)
+	}
+	a.outage = false
+}
+
+// lost complains once, until the Engine has answered.
+func (a *Agent) lost(err error) {
+	a.mu.Lock()
+	if a.state.Connected || a.state.Since.IsZero() {
+		a.state.Since = time.Now()
+	}
+	a.state.Connected, a.state.Error = false, err.Error()
+	a.mu.Unlock()
+	if a.outage {
+		a.log.Debug("the Docker Engine does not answer", "socket", a.o.Socket, "error", err)
+		return
+	}
+	a.outage = true
+	a.log.Warn("the Docker Engine does not answer: what is known of its containers stays", "socket", a.o.Socket, "error", err)
+}
