@@ -39,6 +39,7 @@ type Status struct {
 	Listeners    []Listener    `json:"listeners"`
 	Upstreams    []Upstream    `json:"upstreams"`
 	Members      []Member      `json:"members"`
+	Announced    Announcements `json:"announced"`
 	Certificates []Certificate `json:"certificates"`
 	Time         time.Time     `json:"time"` // of asking
 }

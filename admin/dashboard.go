@@ -77,7 +77,7 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
 	src := s.o.Source
 	st := Status{
 		Version: s.o.Version, Listeners: orEmpty(src.Listeners()), Upstreams: orEmpty(src.Upstreams()),
-		Members: orEmpty(src.Members()), Certificates: orEmpty(src.Certificates()), Time: time.Now(),
+		Members: orEmpty(src.Members()), Announced: src.Announcements(), Certificates: orEmpty(src.Certificates()), Time: time.Now(),
 	}
 	st.Ready, st.Reason = src.Ready()
 	answer(w, http.StatusOK, st)

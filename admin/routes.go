@@ -24,6 +24,7 @@ GET  /readyz                       200 while it takes connections, else 503 and 
 GET  /api/v1/listeners
 GET  /api/v1/upstreams
 GET  /api/v1/members
+GET  /api/v1/announcements
 GET  /api/v1/certificates
 GET  /api/v1/version
 GET  /api/v1/connections           ?client_id=X &listener=NAME &upstream=NAME &endpoint=ADDR &limit=N (1000)
@@ -66,6 +67,7 @@ func (s *Server) handler(loopback bool) http.Handler {
 	list("/api/v1/listeners", func() any { return orEmpty(src.Listeners()) })
 	list("/api/v1/upstreams", func() any { return orEmpty(src.Upstreams()) })
 	list("/api/v1/members", func() any { return orEmpty(src.Members()) })
+	list("/api/v1/announcements", func() any { return src.Announcements() })
 	list("/api/v1/certificates", func() any { return orEmpty(src.Certificates()) })
 	list("/api/v1/version", func() any { return s.o.Version })
 	route("/api/v1/status", methods{http.MethodGet: s.status})

@@ -17,6 +17,7 @@ type Source interface {
 	Listeners() []Listener
 	Upstreams() []Upstream
 	Members() []Member
+	Announcements() Announcements
 	Certificates() []Certificate
 	// Connections says how many match, and gives up to the filter's limit of them, as they are at that moment.
 	Connections(ConnectionFilter) (total int, some iter.Seq[Connection])

@@ -47,6 +47,9 @@ func (p *process) Upstreams() []Upstream {
 
 func (p *process) Certificates() []Certificate { return nil }
 func (p *process) Members() []Member           { return nil }
+func (p *process) Announcements() Announcements {
+	return Announcements{Engine: &Engine{Containers: []Container{{Name: "a"}}}}
+}
 
 func (p *process) Events(since uint64) EventList {
 	return EventList{Last: 7, Events: []Event{{ID: 7, FirstID: 3, Time: noon, FirstTime: noon, Count: 2, Level: "warn", Text: "t"}}[min(since/7, 1):]}
@@ -195,6 +198,7 @@ func TestEveryRouteAnswersInTheShapeThatIsPromised(t *testing.T) {
 			`{"address":"[::1]:1883","weight":0,"source":"","up":false,"draining":false,"ejected":false,"reason":"","connections":0,"connects_total":0,"failures_total":0}]},` +
 			`{"name":"none","protocol":"tcp","endpoints":[]}]`},
 		{"/api/v1/members", `[]`},
+		{"/api/v1/announcements", `{"announcements":[],"docker":{"socket":"","connected":false,"error":"","containers":[{"name":"a","offers":0,"reason":"","wrong":false,"warnings":[]}]}}`},
 		{"/api/v1/certificates", `[]`},
 		{"/api/v1/connections?limit=1", `[{"id":1,"listener":"","client":"","peer":"","client_id":"a","username":"","mqtt_version":"","keepalive":0,` +
 			`"server_name":"","upstream":"","endpoint":"","since":"0001-01-01T00:00:00Z","bytes_in":0,"bytes_out":0}]`},

@@ -25,6 +25,7 @@ func Render(w io.Writer, s Status, width int) error {
 	for _, u := range s.Upstreams {
 		p.upstream(u)
 	}
+	p.announcements(s.Announced)
 	p.members(s.Members, s.Time)
 	p.certificates(s.Certificates, s.Time)
 	_, err := io.WriteString(w, p.text.String())
@@ -44,6 +45,9 @@ func (p *page) heading(s Status) {
 }
 
 func (p *page) listeners(listeners []Listener) {
+	if len(listeners) == 0 {
+		return
+	}
 	rows := []row{{cells: []string{"LISTENER", "ADDRESS", "PROTOCOL", ">ACTIVE", ">ACCEPTED", ">REFUSED"}}}
 	for _, l := range listeners {
 		protocol := l.Protocol
@@ -86,7 +90,7 @@ func (p *page) upstream(u Upstream) {
 				e.Address, state(e), strconv.FormatUint(uint64(e.Weight), 10), strconv.FormatInt(e.Connections, 10),
 				strconv.FormatUint(e.Connects, 10), strconv.FormatUint(e.Failures, 10),
 			},
-			note: sentence(e.Reason, slowness(e), provider(e.Provider)),
+			note: sentence(inContainer(e), e.Reason, slowness(e), provider(e.Provider)),
 		})
 	}
 	if len(u.Endpoints) == 0 {
@@ -172,6 +176,13 @@ func state(e Endpoint) string {
 
 // slow is from how many seconds on the time that an endpoint takes for its answers is worth a note.
 const slow = 0.5
+
+func inContainer(e Endpoint) string {
+	if e.Container == "" {
+		return ""
+	}
+	return "container " + e.Container
+}
 
 func slowness(e Endpoint) string {
 	if e.AnswerSeconds < slow {

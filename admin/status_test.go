@@ -53,6 +53,25 @@ func exampleStatus() Status {
 	}
 }
 
+func agentStatus() Status {
+	return Status{
+		Version: Version{Version: "dev", Started: noon}, Time: noon, Ready: true,
+		Announced: Announcements{
+			Announcements: []Announcement{
+				{Service: "emqx", Address: "10.0.0.5:1883", Weight: 2, State: "up"},
+				{Service: "emqx", Address: "10.0.0.5:21871", Weight: 1, State: "up", Container: "emqx-1"},
+				{Service: "emqx", Address: "172.17.0.3:1883", Weight: 1, State: "waiting", Container: "emqx-2", Reason: "its check has not succeeded yet: connection refused"},
+			},
+			Engine: &Engine{Socket: "/var/run/docker.sock", Connected: true, Containers: []Container{
+				{Name: "emqx-1", Offers: 1, Warnings: []string{"label mqedge.wieght means nothing"}},
+				{Name: "emqx-2"},
+				{Name: "hooks", Reason: "label mqedge.port is missing: write the port that the server in the container listens on", Wrong: true},
+			}},
+		},
+		Members: []Member{{Host: "a", Address: "10.0.0.5:7946", Alive: true, Self: true, Since: noon}},
+	}
+}
+
 func TestStatusFitsOnOneScreen(t *testing.T) {
 	stopping := exampleStatus()
 	stopping.Ready, stopping.Reason = false, "draining: 210 of 48210 connections are left,\nand \x1b[31mit takes 28s more"
@@ -63,6 +82,11 @@ func TestStatusFitsOnOneScreen(t *testing.T) {
 	}{
 		{"status", exampleStatus(), 0},
 		{"narrow", stopping, 60},
+		{"agent", agentStatus(), 100},
+		{"engine_away", Status{
+			Version: Version{Version: "dev", Started: noon}, Time: noon, Ready: true,
+			Announced: Announcements{Engine: &Engine{Socket: "/var/run/docker.sock", Error: "there is no socket /var/run/docker.sock: is Docker installed and running here?"}},
+		}, 80},
 		{"empty", Status{Version: Version{Version: "dev", Started: noon}, Time: noon, Ready: true}, 80},
 	} {
 		t.Run(test.name, func(t *testing.T) {

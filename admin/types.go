@@ -87,7 +87,8 @@ type Provider struct {
 type Endpoint struct {
 	Address     string `json:"address"`
 	Weight      uint32 `json:"weight"`
-	Source      string `json:"source"` // what it was learned from: static, dns, gossip, ...
+	Source      string `json:"source"`              // what it was learned from: static, dns, gossip, ...
+	Container   string `json:"container,omitempty"` // that it is announced to be in
 	Up          bool   `json:"up"`
 	Draining    bool   `json:"draining"`
 	Ejected     bool   `json:"ejected"`

@@ -29,6 +29,12 @@ func (c *checker) turnOff() {
 			u.DNS = nil
 		}
 	}
+	if g := c.cfg.Gossip; g != nil && g.Docker != nil && g.Docker.Socket == "" && !c.failed("gossip.docker") {
+		if g.Docker.Host != "" {
+			c.warnf("gossip.docker.host", "has no effect, since socket is empty: remove it, or write socket: %s", DefaultDocker().Socket)
+		}
+		g.Docker = nil
+	}
 	if g := c.cfg.Gossip; g != nil && g.empty() && !c.failed("gossip") {
 		c.cfg.Gossip = nil
 	}
@@ -43,10 +49,10 @@ func (g *Gossip) empty() bool {
 
 // purpose checks that the process has something to do: to listen, or to announce.
 func (c *checker) purpose() {
-	if len(c.cfg.Listeners) > 0 || c.failed("") || c.failed("listeners") || c.failed("gossip") || c.failed("gossip.announce") {
+	if len(c.cfg.Listeners) > 0 || c.failed("") || c.failed("listeners") || c.failed("gossip") || c.failed("gossip.announce") || c.failed("gossip.docker") {
 		return
 	}
-	if c.cfg.Gossip == nil || len(c.cfg.Gossip.Announce) == 0 {
+	if c.cfg.Gossip == nil || len(c.cfg.Gossip.Announce) == 0 && c.cfg.Gossip.Docker == nil {
 		c.missing("listeners", "name at least one listener, with bind and upstream")
 	}
 }
@@ -208,6 +214,34 @@ func checkAnnounced(text string) error {
 	}
 	if host, _, err := net.SplitHostPort(text); err == nil && strings.EqualFold(host, "localhost") {
 		return fmt.Errorf("%s has a name, which others cannot check: write 127.0.0.1:%d", shown(text), a.port)
+	}
+	return nil
+}
+
+// checkEngine takes what DOCKER_HOST may hold, where no TLS is needed.
+func checkEngine(text string) error {
+	scheme, rest, has := strings.Cut(text, "://")
+	switch {
+	case !has && strings.HasPrefix(text, "/"), scheme == "unix" && strings.HasPrefix(rest, "/"):
+		return nil
+	case scheme == "tcp":
+		if err := checkAddress(strings.TrimSuffix(rest, "/")); err != nil {
+			return fmt.Errorf("%w, as in tcp://127.0.0.1:2375", err)
+		}
+		return nil
+	case scheme == "https" || scheme == "ssh" || scheme == "http":
+		return fmt.Errorf("%s:// is not spoken: run mqedge on the host of the containers and write its socket, or tcp://HOST:PORT of a proxy of it", scheme)
+	}
+	return fmt.Errorf("%s is not where an Engine listens: write the path of its socket such as /var/run/docker.sock, or tcp://HOST:PORT of a proxy of it", shown(text))
+}
+
+func checkAnnouncedIP(text string) error {
+	ip, err := netip.ParseAddr(text)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s is not an IP address: write the one that others reach the ports of the containers at", shown(text))
+	case ip.IsUnspecified() || ip.IsMulticast() || ip.Zone() != "":
+		return fmt.Errorf("%s is nowhere to connect to: write the IP address that others reach the ports of the containers at", shown(text))
 	}
 	return nil
 }

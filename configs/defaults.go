@@ -77,6 +77,8 @@ func defaultOf(t reflect.Type) reflect.Value {
 		return reflect.ValueOf(DefaultDNS())
 	case reflect.TypeFor[Gossip]():
 		return reflect.ValueOf(DefaultGossip())
+	case reflect.TypeFor[Docker]():
+		return reflect.ValueOf(DefaultDocker())
 	case reflect.TypeFor[Announcement]():
 		return reflect.ValueOf(DefaultAnnouncement())
 	case reflect.TypeFor[Endpoint]():

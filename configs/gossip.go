@@ -26,6 +26,7 @@ type Gossip struct {
 	StateFile string         `yaml:"state_file" kind:"file"`               // "": none
 	Share     []string       `yaml:"share" one_of:"drains health tickets"` // what edges share beside endpoints
 	Announce  []Announcement `yaml:"announce"`
+	Docker    *Docker        `yaml:"docker"` // nil: containers are not looked at
 }
 
 // Announcement is an endpoint that this host offers to others.
@@ -38,6 +39,12 @@ type Announcement struct {
 	Check     Active            `yaml:"check"`
 }
 
+// Docker makes announcements of the labels of containers.
+type Docker struct {
+	Socket string `yaml:"socket" kind:"engine"`
+	Host   string `yaml:"host" kind:"ip"` // "": the address that others reach this host at
+}
+
 // DefaultDNS returns a dns section without its name.
 func DefaultDNS() DNS {
 	return DNS{Type: "a", Interval: 10 * time.Second}
@@ -46,6 +53,11 @@ func DefaultDNS() DNS {
 // DefaultGossip returns a gossip section in which nothing is written.
 func DefaultGossip() Gossip {
 	return Gossip{Bind: "0.0.0.0:7946", Label: "mqedge", Share: []string{"drains", "health", "tickets"}}
+}
+
+// DefaultDocker returns a docker section in which nothing is written.
+func DefaultDocker() Docker {
+	return Docker{Socket: "/var/run/docker.sock"}
 }
 
 // DefaultAnnouncement returns an announcement without service and address.

@@ -171,7 +171,7 @@ func TestKeysOfDiscoveryMayStandAtTheirDefaults(t *testing.T) {
 	cfg, problems := parseText(t.TempDir(), `
 gossip:
   {name: "", bind: "0.0.0.0:7946", advertise: "", join: [], key_file: "", label: mqedge, allow: [], announce: [],
-   docker: {socket: /var/run/docker.sock, host: ""}}
+   docker: {socket: "", host: ""}}
 listeners:
   mqtt: {bind: "0.0.0.0:1883", upstream: emqx}
 upstreams:
@@ -205,6 +205,29 @@ func TestAFileWithoutListenersIsThatOfAnAgent(t *testing.T) {
 	}
 	if again, problems := parseText(dir, string(cfg.YAML())); len(problems) > 0 || string(again.YAML()) != string(cfg.YAML()) {
 		t.Errorf("parsed again: %v\n%s", problems, cfg.YAML())
+	}
+}
+
+func TestAFileThatOnlyAnnouncesContainersIsThatOfAnAgent(t *testing.T) {
+	dir := t.TempDir()
+	fixtures(t, dir)
+	for docker, want := range map[string]Docker{
+		"{}": {Socket: "/var/run/docker.sock"},
+		`{socket: "tcp://127.0.0.1:2375", host: 10.0.0.5}`:  {Socket: "tcp://127.0.0.1:2375", Host: "10.0.0.5"},
+		`{socket: "unix:///run/podman/podman.sock"}`:        {Socket: "unix:///run/podman/podman.sock"},
+		`{socket: "${NOT_SET_ANYWHERE:-/run/docker.sock}"}`: {Socket: "/run/docker.sock"},
+	} {
+		cfg, problems := parseText(dir, `gossip: {key_file: gossip.keys, docker: `+docker+`}`)
+		if len(problems) > 0 {
+			t.Errorf("%s: %v", docker, problems)
+			continue
+		}
+		if *cfg.Gossip.Docker != want {
+			t.Errorf("%s: %+v", docker, cfg.Gossip.Docker)
+		}
+		if again, problems := parseText(dir, string(cfg.YAML())); len(problems) > 0 || string(again.YAML()) != string(cfg.YAML()) {
+			t.Errorf("parsed again: %v\n%s", problems, cfg.YAML())
+		}
 	}
 }
 

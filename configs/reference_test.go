@@ -57,6 +57,8 @@ func TestTheCommentedKeysOfTheReferenceFileAreTheDefaultsToo(t *testing.T) {
 	gossip, announcement := DefaultGossip(), DefaultAnnouncement()
 	announcement.Service, announcement.Address = "emqx", ":1883"
 	gossip.KeyFile, gossip.Announce = filepath.Join(dir, "gossip.keys"), []Announcement{announcement}
+	docker := DefaultDocker()
+	gossip.Docker = &docker
 	gossip.Join, gossip.Allow = cfg.Gossip.Join, cfg.Gossip.Allow // empty, or nil
 	if got := cfg.Gossip; !reflect.DeepEqual(got, &gossip) || len(gossip.Join)+len(gossip.Allow) > 0 {
 		t.Errorf("gossip is %+v", got)
@@ -68,12 +70,8 @@ func TestTheCommentedKeysOfTheReferenceFileAreTheDefaultsToo(t *testing.T) {
 
 func TestTheReferenceFileHasEveryKeyWithAReason(t *testing.T) {
 	found := descriptions()
-	later := map[string]bool{}
-	for _, l := range laterKeys() {
-		later[l.path] = true
-	}
 	for _, path := range schemaPaths() {
-		if !later[path] && found[path] == "" {
+		if found[path] == "" {
 			t.Errorf("%s has no reason", path)
 		}
 	}
@@ -90,7 +88,7 @@ func TestTheReferenceFileNamesEveryVariableOfTheAccessLog(t *testing.T) {
 func TestEveryExampleLoads(t *testing.T) {
 	files, err := filepath.Glob("examples/*.yaml")
 	must(t, err)
-	if len(files) != 10 {
+	if len(files) < 10 { // the pattern may be wrong
 		t.Errorf("found %v", files)
 	}
 	for _, file := range files {

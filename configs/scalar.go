@@ -91,6 +91,10 @@ func (d *decoder) text(text string, tag reflect.StructTag, p path) (string, erro
 		return text, checkAdvertise(text)
 	case "announced":
 		return text, checkAnnounced(text)
+	case "engine":
+		return text, checkEngine(text)
+	case "ip":
+		return text, checkAnnouncedIP(text)
 	case "resolver":
 		return text, checkResolver(text)
 	case "service":

@@ -144,7 +144,7 @@ func boundedInteger(t reflect.Type, tag reflect.StructTag) object {
 	return s
 }
 
-// schemaPaths returns every key of the format, those of later versions too.
+// schemaPaths returns every key of the format.
 func schemaPaths() []string {
 	var paths []string
 	var walk func(t reflect.Type, p path)
@@ -168,8 +168,5 @@ func schemaPaths() []string {
 		}
 	}
 	walk(reflect.TypeFor[Config](), path{})
-	for _, l := range laterKeys() {
-		paths = append(paths, l.path)
-	}
 	return paths
 }

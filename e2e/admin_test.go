@@ -23,6 +23,7 @@ func TestEveryRouteOfTheAdminAddressAnswers(t *testing.T) {
 		"/api/v1/listeners":              {`"name":"mqtts"`, `"protocol":"mqtt"`, `"tls":true`, `"upstream":"emqx"`, `"active":1`},
 		"/api/v1/upstreams":              {`"name":"emqx"`, `"protocol":"mqtt"`, `"source":"static"`, `"up":true`, `"draining":false`, `"ejected":false`, `"reason":""`},
 		"/api/v1/members":                {"[]"},
+		"/api/v1/announcements":          {`{"announcements":[],"docker":null}`},
 		"/api/v1/certificates":           {pair.cert, "edge.example"},
 		"/api/v1/connections":            {`"client_id":"asked-about"`, d.LocalAddr().String(), node.address(), `"server_name":"edge.example"`, `"mqtt_version":"3.1.1"`},
 		"/api/v1/config":                 {`"idle_timeout":`, `"least_conn"`},

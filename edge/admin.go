@@ -127,8 +127,10 @@ func (s source) Upstreams() []admin.Upstream {
 	var out []admin.Upstream
 	for _, name := range slices.Sorted(maps.Keys(g.upstreams)) {
 		u := admin.Upstream{Name: name, Protocol: protocolOf(g, name)}
+		in := g.upstreams[name].heard.containers()
 		for _, ep := range g.upstreams[name].pool.Status().Endpoints {
 			u.Endpoints = append(u.Endpoints, endpointStatus(ep))
+			u.Endpoints[len(u.Endpoints)-1].Container = in[ep.Address]
 		}
 		if c := g.upstreams[name].calls; c != nil {
 			c.describe(&u)

@@ -1,6 +1,10 @@
 package edge
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/mqedge/mqedge/admin"
+)
 
 // gossipCollector exports what this process knows of the cluster, if it is a member.
 type gossipCollector struct{ edge *Edge }
@@ -16,6 +20,10 @@ var (
 		"What members share beside endpoints.", []string{"kind"}, nil)
 	gossipRefusedDesc = prometheus.NewDesc("mqedge_gossip_refused_total",
 		"What was not accepted from the network.", []string{"reason"}, nil)
+	engineUpDesc = prometheus.NewDesc("mqedge_docker_up",
+		"1 while the Docker Engine answers.", nil, nil)
+	containersDesc = prometheus.NewDesc("mqedge_docker_containers",
+		"Containers with labels mqedge.*: announced, waiting for their check or to run, or wrong.", []string{"state"}, nil)
 	gossipBytesDesc = prometheus.NewDesc("mqedge_gossip_bytes_total",
 		"Traffic with other members.", []string{"direction"}, nil)
 )
@@ -27,6 +35,8 @@ func (c gossipCollector) Describe(out chan<- *prometheus.Desc) {
 	out <- factsDesc
 	out <- gossipRefusedDesc
 	out <- gossipBytesDesc
+	out <- engineUpDesc
+	out <- containersDesc
 }
 
 func (c gossipCollector) Collect(out chan<- prometheus.Metric) {
@@ -50,6 +60,35 @@ func (c gossipCollector) Collect(out chan<- prometheus.Metric) {
 	}
 	out <- prometheus.MustNewConstMetric(gossipBytesDesc, prometheus.CounterValue, float64(s.BytesIn), "in")
 	out <- prometheus.MustNewConstMetric(gossipBytesDesc, prometheus.CounterValue, float64(s.BytesOut), "out")
+	c.collectContainers(m.offers.announced().Engine, out)
+}
+
+func (c gossipCollector) collectContainers(engine *admin.Engine, out chan<- prometheus.Metric) {
+	if engine == nil {
+		return
+	}
+	up := 0.0
+	if engine.Connected {
+		up = 1
+	}
+	out <- prometheus.MustNewConstMetric(engineUpDesc, prometheus.GaugeValue, up)
+	count := map[string]int{"announced": 0, "waiting": 0, "wrong": 0}
+	for _, one := range engine.Containers {
+		count[stateOf(one)]++
+	}
+	for state, n := range count {
+		out <- prometheus.MustNewConstMetric(containersDesc, prometheus.GaugeValue, float64(n), state)
+	}
+}
+
+func stateOf(c admin.Container) string {
+	switch {
+	case c.Offers > 0:
+		return "announced"
+	case c.Wrong:
+		return "wrong"
+	}
+	return "waiting"
 }
 
 // knownFacts counts facts of kinds that others invented as one kind: labels are few.

@@ -12,7 +12,7 @@ import (
 
 	"github.com/mqedge/mqedge/balancer"
 	"github.com/mqedge/mqedge/certs"
-	"github.com/mqedge/mqedge/configs"
+	"github.com/mqedge/mqedge/discovery/docker"
 	"github.com/mqedge/mqedge/discovery/gossip"
 )
 
@@ -48,6 +48,8 @@ type handedUpstream struct {
 type handedGossip struct {
 	Known  json.RawMessage `json:"known"`
 	Offers []handedOffer   `json:"offers,omitempty"`
+
+	Containers []docker.Container `json:"containers,omitempty"` // that were known
 }
 
 // handedOffer is an announcement with what its checks say.
@@ -55,6 +57,7 @@ type handedOffer struct {
 	Service string        `json:"service"`
 	Address string        `json:"address"`
 	Health  gossip.Health `json:"health"`
+	Run     string        `json:"run,omitempty"` // of the container that it is in
 }
 
 // parcel is a handover with the files that go with it.
@@ -140,7 +143,7 @@ func (m *member) pack(p *parcel) error {
 	if err != nil {
 		return fmt.Errorf("what is known by gossip: %w", err)
 	}
-	p.Gossip = &handedGossip{Known: known, Offers: m.offers.handed()}
+	p.Gossip = &handedGossip{Known: known, Offers: m.offers.handed(), Containers: m.offers.known()}
 	return nil
 }
 
@@ -207,16 +210,34 @@ func (e *Edge) predecessor(bind string) (p gossip.Predecessor, err error) {
 }
 
 // standingOf is what the process before knew of an offer.
-func (h *handover) standingOf(a configs.Announcement) standing {
-	if h == nil || h.Gossip == nil || a.Check.Type == "none" {
-		return standing{known: a.Check.Type == "none"}
+func (h *handover) standingOf(w offering) standing {
+	if h == nil || h.Gossip == nil {
+		return standing{}
 	}
 	for _, o := range h.Gossip.Offers {
-		if o.Service == a.Service && o.Address == a.Address {
+		if o.Service == w.Service && o.Address == w.Address && o.Run == w.run {
 			return standing{known: true, health: o.Health}
 		}
 	}
 	return standing{}
+}
+
+// inherit takes over what the process before announced, so that nothing is withdrawn before this one has seen for itself.
+func (o *offers) inherit(h *handover, m *member) {
+	o.before = h
+	if h != nil && h.Gossip != nil && m.docker != nil {
+		o.containers = h.Gossip.Containers
+	}
+}
+
+// known are the containers that were last heard of.
+func (o *offers) known() []docker.Container {
+	if o == nil {
+		return nil
+	}
+	o.changing.Lock()
+	defer o.changing.Unlock()
+	return o.containers
 }
 
 // handed are the offers that are announced.
@@ -227,9 +248,9 @@ func (o *offers) handed() []handedOffer {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	var out []handedOffer
-	for i, a := range o.list {
-		if s := o.standings[i]; s.known {
-			out = append(out, handedOffer{a.Service, a.Address, s.health})
+	for _, a := range o.list {
+		if a.standing.known {
+			out = append(out, handedOffer{a.Service, a.Address, a.standing.health, a.run})
 		}
 	}
 	return out

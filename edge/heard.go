@@ -139,7 +139,7 @@ func (h *heard) compare(endpoints []gossip.Endpoint) {
 	h.differ = make(map[string]bool)
 	for _, ep := range endpoints {
 		expects := ep.Facts[factSendProxy]
-		if expects == "" || expects == h.settings.sendProxy {
+		if expects == "" || expects == h.settings.sendProxy || expects == sendProxyOn && h.settings.sendProxy != "off" {
 			continue
 		}
 		h.differ[ep.Addr] = true
@@ -193,4 +193,21 @@ func (h *heard) works(addr string) {
 	if h != nil {
 		h.settings.node.Works(h.settings.service, addr)
 	}
+}
+
+// containers are the names of those that endpoints are in, by address, as far as they are announced.
+func (h *heard) containers() map[string]string {
+	if h == nil {
+		return nil
+	}
+	var in map[string]string
+	for _, ep := range h.settings.node.Endpoints(h.settings.service) {
+		if name := ep.Facts[factContainer]; name != "" {
+			if in == nil {
+				in = make(map[string]string)
+			}
+			in[ep.Addr] = name
+		}
+	}
+	return in
 }

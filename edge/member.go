@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/mqedge/mqedge/configs"
+	"github.com/mqedge/mqedge/discovery/docker"
 	"github.com/mqedge/mqedge/discovery/gossip"
 )
 
@@ -22,9 +23,10 @@ const (
 type member struct {
 	config *configs.Gossip
 	node   *gossip.Node
-	run    *task   // nil until commit
-	offers *offers // likewise
-	shared *task   // likewise
+	run    *task         // nil until commit
+	offers *offers       // likewise
+	shared *task         // likewise
+	docker *docker.Agent // nil: containers are not looked at
 }
 
 // prepareGossip returns the member that the section asks for, or nil. Its sockets are open, unless it is to take those of old.
@@ -51,7 +53,13 @@ func (e *Edge) prepareGossip(c *configs.Gossip, old *member) (*member, error) {
 		return nil, err
 	}
 	if old != nil && sameMember(old.config, c) {
-		return &member{config: c, node: old.node, run: old.run, offers: old.offers, shared: old.shared}, nil
+		m := &member{config: c, node: old.node, run: old.run, offers: old.offers, shared: old.shared}
+		m.docker, err = e.prepareDocker(c.Docker, m.node)
+		return m, err
+	}
+	agent, err := e.prepareDocker(c.Docker, node)
+	if err != nil {
+		return nil, err
 	}
 	if old == nil || old.config.Bind != c.Bind {
 		ctx, cancel := context.WithTimeout(context.Background(), listenTimeout)
@@ -60,13 +68,14 @@ func (e *Edge) prepareGossip(c *configs.Gossip, old *member) (*member, error) {
 			return nil, err
 		}
 	}
-	return &member{config: c, node: node}, nil
+	return &member{config: c, node: node, docker: agent}, nil
 }
 
 func sameMember(a, b *configs.Gossip) bool {
 	x, y := *a, *b
 	x.Announce, y.Announce = nil, nil
 	x.Share, y.Share = nil, nil
+	x.Docker, y.Docker = nil, nil
 	return reflect.DeepEqual(x, y)
 }
 

@@ -1,31 +1,74 @@
 package edge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"net"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/mqedge/mqedge/balancer"
+	"github.com/mqedge/mqedge/balancer/probe"
 	"github.com/mqedge/mqedge/configs"
+	"github.com/mqedge/mqedge/discovery/docker"
 	"github.com/mqedge/mqedge/discovery/gossip"
 )
 
-// factSendProxy is what an announcement says its endpoint expects.
-const factSendProxy = "send_proxy"
+// What an announcement says beside the endpoint itself.
+const (
+	factSendProxy = "send_proxy" // what its endpoint expects
+	factContainer = "container"  // the name of the container that it is in
+)
 
-// offers are the announcements of this host with what its own checks say of them. Nil ones are none.
+// askSoon is how often one is asked that was never announced: it is likely to be starting.
+const askSoon = time.Second
+
+const containerGrace = 15 // failures, about as many seconds
+
+// offers are what this host announces, with what its own checks say of it: the announcements of the file and those of
+// containers. They go on over reloads, as long as the member does. Nil ones are none.
 type offers struct {
-	node *gossip.Node
-	log  *slog.Logger
-	list []configs.Announcement
-	run  *task
+	node     *gossip.Node
+	log      *slog.Logger
+	clientID string // of probes
 
-	mu        sync.Mutex // held while the node is told, so that it is told in order
-	standings []standing // as list
+	changing   sync.Mutex // held while the list is changed
+	file       []configs.Announcement
+	engine     *engine // nil: containers are not looked at
+	containers []docker.Container
+	before     *handover // of the process before, until all there is has been heard of; nil: none
+
+	mu   sync.Mutex // held while the node is told, so that it is told in order
+	list []*offer
+	out  []refusal
+}
+
+// offering is what is offered. One that differs is another.
+type offering struct {
+	configs.Announcement
+	container, run string // "": of the file
+	ask            string // where its check asks; "": its address
+	note           string // what is to be said of it
+}
+
+// offer is an offering with what is known of it.
+type offer struct {
+	offering
+	check *task // nil: none
+
+	// Guarded by offers.mu.
+	standing standing
+	failure  string // what the latest check said; "": good
+}
+
+// refusal is what cannot be announced.
+type refusal struct {
+	offering
+	reason string
 }
 
 // standing is what the checks of an offer have told so far.
@@ -41,66 +84,175 @@ func (e *Edge) beginOffers(m, before *member) *offers {
 	if before != nil {
 		old = before.offers
 	}
-	if old != nil && old.node == m.node && reflect.DeepEqual(old.list, m.config.Announce) {
+	if old != nil && old.node == m.node {
+		old.use(m.config, m.docker)
 		return old
 	}
-	old.stop()
-	o := &offers{node: m.node, log: e.log, list: m.config.Announce, standings: make([]standing, len(m.config.Announce))}
-	for i, a := range o.list {
-		if o.standings[i] = old.standingOf(a); old == nil {
-			o.standings[i] = e.inherited.standingOf(a)
+	o := &offers{node: m.node, log: e.log, clientID: e.probeName}
+	if old == nil {
+		o.inherit(e.inherited, m)
+	} else {
+		old.stop()
+		o.list = old.list
+		o.containers = old.containers
+		for _, one := range o.list {
+			one.check = nil // it has ended
 		}
 	}
-	o.announce()
-	o.run = start(func(ctx context.Context) { o.check(ctx, e.probeName) })
+	o.use(m.config, m.docker)
 	return o
 }
 
-// standingOf is what is known of an offer that may be new.
-func (o *offers) standingOf(a configs.Announcement) standing {
-	if a.Check.Type == "none" {
-		return standing{known: true}
+// use puts a section in force; agent is nil when it has no containers.
+func (o *offers) use(c *configs.Gossip, agent *docker.Agent) {
+	engine := o.engine.become(c.Docker, agent)
+	o.changing.Lock()
+	o.file = c.Announce
+	o.engine = engine
+	if engine == nil {
+		o.containers = nil
 	}
-	if o == nil {
-		return standing{}
+	o.change()
+	if engine == nil {
+		o.before = nil
 	}
-	for i, b := range o.list {
-		if a.Service == b.Service && a.Address == b.Address && b.Check.Type != "none" {
-			return o.standings[i]
-		}
-	}
-	return standing{}
+	o.changing.Unlock()
+	engine.begin(o.heardOf)
 }
 
-// check asks all endpoints that are to be asked, until ctx ends.
-func (o *offers) check(ctx context.Context, clientID string) {
-	var checking sync.WaitGroup
-	defer checking.Wait()
-	for i, a := range o.list {
-		if a.Check.Type == "none" {
+// heardOf is told all containers.
+func (o *offers) heardOf(containers []docker.Container) {
+	o.changing.Lock()
+	defer o.changing.Unlock()
+	o.containers = containers
+	o.change()
+	o.before = nil
+}
+
+// change makes the list what it is to be. o.changing is held.
+func (o *offers) change() {
+	wanted, out := o.wanted()
+	o.mu.Lock()
+	for _, r := range out {
+		if !slices.ContainsFunc(o.out, func(b refusal) bool { return reflect.DeepEqual(b, r) }) {
+			o.log.Warn("container cannot be announced", "container", r.container, "service", r.Service, "address", r.Address, "reason", r.reason)
+		}
+	}
+	before := o.list
+	o.list, o.out = make([]*offer, 0, len(wanted)), out
+	var begin []*offer
+	for _, w := range wanted {
+		i := slices.IndexFunc(before, func(b *offer) bool { return reflect.DeepEqual(b.offering, w) })
+		if i >= 0 && (before[i].check != nil || w.Check.Type == "none") {
+			o.list = append(o.list, before[i])
 			continue
 		}
-		c := check{settings: checkSettings{Active: a.Check, proxy: sendProxy(a.SendProxy)}}
-		prober := c.newProber(clientID + "-" + a.Service)
-		checking.Go(func() {
-			t := time.NewTicker(a.Check.Interval)
-			defer t.Stop()
-			for {
-				if addr := o.address(a); addr != "" {
-					err := ask(ctx, prober, addr, a.Check.Timeout)
-					if ctx.Err() != nil {
-						return
-					}
-					o.checked(i, err)
-				}
-				select {
-				case <-ctx.Done():
-					return
-				case <-t.C:
-				}
-			}
-		})
+		next := &offer{offering: w}
+		next.standing, next.failure = o.standingOf(w, before)
+		o.list = append(o.list, next)
+		if w.Check.Type != "none" {
+			begin = append(begin, next)
+		}
 	}
+	o.tell()
+	o.mu.Unlock()
+	for _, b := range before {
+		if !slices.Contains(o.list, b) {
+			b.check.stop()
+		}
+	}
+	for _, b := range begin {
+		b.check = start(func(ctx context.Context) { o.keepAsking(ctx, b) })
+	}
+}
+
+// wanted is all there is to offer, and what cannot be.
+func (o *offers) wanted() (wanted []offering, out []refusal) {
+	for _, a := range o.file {
+		wanted = append(wanted, offering{Announcement: a})
+	}
+	for _, c := range o.containers {
+		for _, offered := range c.Offers {
+			w := offeringOf(c, offered)
+			if reason := o.refuse(w, wanted); reason != "" {
+				out = append(out, refusal{w, reason})
+				continue
+			}
+			wanted = append(wanted, w)
+		}
+	}
+	return wanted, out
+}
+
+// refuse says why a container's offer cannot be announced, or "". One that could not would take all others with it.
+func (o *offers) refuse(w offering, before []offering) string {
+	if err := o.node.Accepts(announcement(w.Announcement)); err != nil {
+		return err.Error()
+	}
+	at := o.address(w.Address)
+	for _, b := range before {
+		if b.Service == w.Service && cmp.Or(o.address(b.Address), b.Address) == cmp.Or(at, w.Address) {
+			return "is announced already, by " + b.origin()
+		}
+	}
+	if len(before) >= gossip.MostAnnouncements {
+		return "there are too many"
+	}
+	return ""
+}
+
+func (w offering) origin() string {
+	if w.container != "" {
+		return "container " + w.container
+	}
+	return "gossip.announce of the file"
+}
+
+// standingOf is what is known of an offer that may be new.
+func (o *offers) standingOf(w offering, before []*offer) (standing, string) {
+	if w.Check.Type == "none" {
+		return standing{known: true}, ""
+	}
+	for _, b := range before {
+		if b.Service == w.Service && b.Address == w.Address && b.container == w.container && b.run == w.run && b.Check.Type != "none" {
+			return b.standing, b.failure
+		}
+	}
+	return o.before.standingOf(w), ""
+}
+
+// keepAsking checks an offer until ctx ends.
+func (o *offers) keepAsking(ctx context.Context, a *offer) {
+	c := check{settings: checkSettings{Active: a.Check, proxy: sendProxy(a.SendProxy)}}
+	if a.SendProxy == sendProxyOn {
+		c.settings.proxy = sendProxy("v2")
+	}
+	prober := c.newProber(o.clientID + "-" + a.Service)
+	for {
+		if addr := o.address(cmp.Or(a.ask, a.Address)); addr != "" {
+			err := ask(ctx, prober, addr, a.Check.Timeout)
+			if ctx.Err() != nil {
+				return
+			}
+			if _, other := errors.AsType[*probe.ProxyMismatch](err); other && a.SendProxy == "" {
+				err = nil // it was not said what it expects, and it answers
+			}
+			o.checked(a, err)
+		}
+		wait(ctx, o.pause(a))
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+func (o *offers) pause(a *offer) time.Duration {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !a.standing.known {
+		return min(askSoon, a.Check.Interval)
+	}
+	return a.Check.Interval
 }
 
 func ask(ctx context.Context, p balancer.Prober, addr string, timeout time.Duration) error {
@@ -110,10 +262,10 @@ func ask(ctx context.Context, p balancer.Prober, addr string, timeout time.Durat
 }
 
 // address is where others would connect to, or "" while it is not known yet.
-func (o *offers) address(a configs.Announcement) string {
-	host, port, err := net.SplitHostPort(a.Address)
+func (o *offers) address(announced string) string {
+	host, port, err := net.SplitHostPort(announced)
 	if err != nil || host != "" {
-		return a.Address
+		return announced
 	}
 	own := o.node.Addr()
 	if !own.IsValid() {
@@ -123,15 +275,25 @@ func (o *offers) address(a configs.Announcement) string {
 }
 
 // checked takes note of what a check of one offer said.
-func (o *offers) checked(i int, err error) {
+func (o *offers) checked(a *offer, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	a, before := o.list[i], o.standings[i]
+	before := a.standing
 	now := before.after(err, a.Check.Rise, a.Check.Fall)
-	o.standings[i] = now
+	a.standing, a.failure = now, ""
+	if err != nil {
+		a.failure = err.Error()
+	}
+	if !slices.Contains(o.list, a) {
+		return // it is about to end
+	}
+	log := o.log.With("service", a.Service, "address", a.Address)
+	if a.container != "" {
+		log = log.With("container", a.container)
+	}
 	if now.known == before.known && now.health == before.health {
-		if !now.known && now.falls == 1 {
-			o.log.Warn("not announced before its check succeeds", "service", a.Service, "address", a.Address, "error", err)
+		if !now.known && now.falls == a.grace() {
+			log.Warn("not announced before its check succeeds", "error", err)
 		}
 		return
 	}
@@ -140,8 +302,16 @@ func (o *offers) checked(i int, err error) {
 	if err != nil {
 		level, reason = slog.LevelWarn, err.Error()
 	}
-	o.log.Log(context.Background(), level, "endpoint is announced as "+now.health.String(), "service", a.Service, "address", a.Address, "reason", reason)
+	log.Log(context.Background(), level, "endpoint is announced as "+now.health.String(), "reason", reason)
 	o.tell()
+}
+
+// grace is how many failures pass before they are worth a line: what is in a container was just started.
+func (w offering) grace() int {
+	if w.container != "" {
+		return containerGrace
+	}
+	return 1
 }
 
 // after is the standing after one more check. What an endpoint says itself needs no second hearing. The first success
@@ -165,39 +335,49 @@ func (s standing) after(err error, rise, fall int) standing {
 	return s
 }
 
-func (o *offers) announce() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.tell()
-}
-
 // tell announces what is known to work, or did. o.mu is held.
 func (o *offers) tell() {
 	var known []gossip.Announcement
-	for i, a := range announcements(o.list) {
-		if s := o.standings[i]; s.known {
-			a.Health = s.health
-			known = append(known, a)
+	for _, one := range o.list {
+		if !one.standing.known {
+			continue
 		}
+		a := announcement(one.Announcement)
+		a.Health = one.standing.health
+		if one.container != "" {
+			a.Facts = withContainer(a.Facts, one.container)
+		}
+		known = append(known, a)
 	}
-	if err := o.node.Announce(known); err != nil { // prepare has tried all of them
+	if err := o.node.Announce(known); err != nil { // all of them were tried
 		o.log.Error("announcements stay as they were", "error", err)
 	}
 }
 
 func (o *offers) stop() {
-	if o != nil {
-		o.run.stop()
+	if o == nil {
+		return
+	}
+	o.engine.stop()
+	o.changing.Lock()
+	defer o.changing.Unlock()
+	for _, one := range o.list {
+		one.check.stop()
 	}
 }
 
 func announcements(list []configs.Announcement) []gossip.Announcement {
 	out := make([]gossip.Announcement, len(list))
 	for i, a := range list {
-		out[i] = gossip.Announcement{Service: a.Service, Addr: a.Address, Weight: uint32(a.Weight), Tags: a.Tags}
-		if a.SendProxy != "" {
-			out[i].Facts = map[string]string{factSendProxy: a.SendProxy}
-		}
+		out[i] = announcement(a)
+	}
+	return out
+}
+
+func announcement(a configs.Announcement) gossip.Announcement {
+	out := gossip.Announcement{Service: a.Service, Addr: a.Address, Weight: uint32(a.Weight), Tags: a.Tags}
+	if a.SendProxy != "" {
+		out.Facts = map[string]string{factSendProxy: a.SendProxy}
 	}
 	return out
 }
