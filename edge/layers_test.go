@@ -23,7 +23,7 @@ var allowed = map[string][]string{
 	"edge/cgroup":        {},
 	"edge/systemd":       {},
 	"edge/upgrade":       {},
-	"edge/doctor":        {"balancer", "balancer/probe", "certs", "configs", "edge/cgroup"},
+	"edge/doctor":        {"balancer", "balancer/probe", "certs", "configs", "discovery/docker", "edge/cgroup"},
 	"admin":              {},
 	"exhook":             {"balancer", "exhook/grpcrelay", "exhook/hook"},
 	"exhook/carrier":     {"exhook", "exhook/grpcrelay", "proxy/relay"},

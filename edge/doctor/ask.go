@@ -19,10 +19,11 @@ const (
 	askAtOnce  = 32              // endpoints
 )
 
-// Ask connects to every endpoint as mqedge would, and notes in h what came of it.
+// Ask connects to every endpoint as mqedge would, and to the Engine of containers, and notes in h what came of it.
 // Where clients speak MQTT it is a client that comes and goes, which also finds
 // out whether both sides agree about PROXY protocol.
 func Ask(ctx context.Context, h *Host, o Options) {
+	h.look(ctx, o)
 	h.Endpoints = make(map[string]error)
 	var mu sync.Mutex
 	var wg sync.WaitGroup

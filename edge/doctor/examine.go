@@ -30,6 +30,7 @@ func checks() []check {
 		{"addresses", configured, addresses},
 		{"ports", configured, ports},
 		{"endpoints", asked, endpoints},
+		{"containers", func(s subject) bool { return s.host.Engine != nil }, containers},
 		{"EMQX", nil, emqx},
 		{"open files", nil, openFiles},
 		{"source ports", configured, sourcePorts},

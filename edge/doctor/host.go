@@ -26,6 +26,7 @@ type Host struct {
 	Binds      map[string]error        // by address; nil: it can be listened on
 	Endpoints  map[string]error        // by key; nil: it answered. Without the key it was not asked
 	Resolved   map[string][]netip.Addr // by name
+	Engine     *Engine                 // nil: not asked
 	Now        time.Time
 }
 

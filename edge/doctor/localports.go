@@ -12,7 +12,7 @@ type server struct {
 	running bool   // found on the host
 }
 
-// servers are the ports of the configuration that are on this host, and those of EMQX.
+// servers are the ports of the configuration that are on this host, of labelled containers, and those of EMQX.
 func servers(s subject) []server {
 	var out []server
 	for _, b := range s.needs.binds {
@@ -27,6 +27,7 @@ func servers(s subject) []server {
 			out = append(out, server{active.Port, "upstreams." + u.name + ".health.active.port", false})
 		}
 	}
+	out = append(out, s.host.containerServers()...)
 	for _, socket := range s.host.Sockets {
 		p, known := s.host.process(socket.PID)
 		if socket.Listen && known && p.isEMQX() {
