@@ -83,6 +83,7 @@ type Edge struct {
 	moves     moves
 	drains    drains
 	current   atomic.Pointer[generation]
+	parted    chan struct{} // closed when a member whose section was removed has left
 	draining  atomic.Bool
 	lingering sync.WaitGroup
 	passed    []*passed // sockets
@@ -107,6 +108,8 @@ func New(o Options) *Edge {
 		moves:  moves{tasks: make(map[moving]*task)},
 		drains: drains{local: make(map[place]handDrain), exempt: make(map[place]uint64)},
 	}
+	e.parted = make(chan struct{})
+	close(e.parted)
 	e.living, e.end = context.WithCancel(context.Background())
 	e.logWriter = newLogWriter(o.LogOutput)
 	e.logHandler.use(e.logWriter, configs.Default().Log)

@@ -61,6 +61,9 @@ func (e *Edge) prepareGossip(c *configs.Gossip, old *member) (*member, error) {
 	if err != nil {
 		return nil, err
 	}
+	if old == nil {
+		<-e.parted // whose port it may be
+	}
 	if old == nil || old.config.Bind != c.Bind {
 		ctx, cancel := context.WithTimeout(context.Background(), listenTimeout)
 		defer cancel()
@@ -161,8 +164,11 @@ func (e *Edge) leaveGossip(m *member) {
 		return
 	}
 	e.lingering.Add(1)
+	parted := make(chan struct{})
+	e.parted = parted
 	go func() {
 		defer e.lingering.Done()
+		defer close(parted)
 		m.leave(e.living)
 		m.stop()
 	}()
