@@ -212,6 +212,9 @@ func shown(value any) string {
 	if value == "" {
 		return "`\"\"`"
 	}
+	if list, ok := value.([]any); ok { // as it is written in the file
+		return strings.ReplaceAll(fmt.Sprintf("`%v`", list), " ", ", ")
+	}
 	return fmt.Sprintf("`%v`", value)
 }
 
