@@ -17,7 +17,7 @@ import (
 )
 
 // A network of hosts, each of them a namespace with two interfaces: one for gossip, 10.77.0.N, and one for MQTT, 10.78.0.N. Both lead
-// to bridges in a namespace of their own, where they can be cut without the host noticing.
+// to bridges in a namespace of their own, where they can be cut without the host noticing, alone or several together.
 
 const namespacePrefix = "mqedge-e2e-"
 
@@ -58,9 +58,11 @@ func newInternet(t testing.TB, what string, hosts int) *internet {
 	if out, err := exec.Command("ip", "-n", n.bridges, "link", "add", "gossip", "type", "bridge").CombinedOutput(); err != nil {
 		t.Skipf("NOT TESTED: bridges cannot be made in network namespaces here: %v: %s", err, out)
 	}
-	n.ip("-n", n.bridges, "link", "add", "data", "type", "bridge")
 	n.ip("-n", n.bridges, "link", "set", "gossip", "up")
-	n.ip("-n", n.bridges, "link", "set", "data", "up")
+	for _, bridge := range []string{"data", "gossip-beyond", "data-beyond"} {
+		n.ip("-n", n.bridges, "link", "add", bridge, "type", "bridge")
+		n.ip("-n", n.bridges, "link", "set", bridge, "up")
+	}
 	for i := 1; i <= hosts; i++ {
 		h := &host{
 			of: n, number: i, namespace: fmt.Sprintf("%s-%d", n.name, i),
@@ -92,10 +94,11 @@ func (n *internet) ip(args ...string) {
 // port is the end of one of its cables at the switch.
 func (h *host) port(bridge string) string { return fmt.Sprintf("%s%d", bridge, h.number) }
 
-// cut makes packets to and from the host vanish, on the network for gossip or that for data. Nobody is told.
+// cut makes packets to and from the host vanish on the network for gossip, or that for data, except between those that are cut
+// off. Nobody is told.
 func (h *host) cut(bridge string) {
 	h.of.t.Helper()
-	h.of.ip("-n", h.of.bridges, "link", "set", h.port(bridge), "nomaster")
+	h.of.ip("-n", h.of.bridges, "link", "set", h.port(bridge), "master", bridge+"-beyond")
 }
 
 func (h *host) mend(bridge string) {

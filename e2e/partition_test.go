@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"syscall"
 	"testing"
@@ -35,7 +36,7 @@ func within(t testing.TB, limit time.Duration, check func() (complaint string)) 
 	}
 }
 
-// serves reports whether new clients of the edge, as many as given, are served, and on how many of them by each endpoint.
+// serves connects clients to the edge, which must be served, and returns how many of them each endpoint got.
 func (h *host) serves(e *edge, clients int) (by map[string]int) {
 	h.of.t.Helper()
 	before := map[string]int{}
@@ -51,23 +52,26 @@ func (h *host) serves(e *edge, clients int) (by map[string]int) {
 	}
 	by = map[string]int{}
 	for _, ep := range e.upstream("emqx").Endpoints {
-		by[ep.Address] = ep.Connects - ep.Failures - before[ep.Address]
+		if got := ep.Connects - ep.Failures - before[ep.Address]; got > 0 {
+			by[ep.Address] = got
+		}
 	}
 	return by
 }
 
 func TestAPartitionTakesOutWhatFailsAndNothingElseAndHeals(t *testing.T) {
 	t.Parallel()
-	n := newInternet(t, "cut", 3)
-	edgeHost, one, two := n.hosts[0], n.hosts[1], n.hosts[2]
+	n := newInternet(t, "cut", 4)
+	edgeHost, near, far := n.hosts[0], n.hosts[1], n.hosts[2:]
 	c := newCluster(t, 5)
-	var agents []*edge
+	var all []*edge
+	var brokers []string
 	for _, h := range n.hosts[1:] {
 		startInstanceBy(t, h.command(os.Args[0]), h.brokerAddr)
 		a := h.prepare(c, fmt.Sprintf("gossip: {name: host-%d, bind: '%s:7946', join: ['%s:7946'], key_file: keys, announce: [{service: emqx, address: '%s', send_proxy: v2, check: %s}]}\n",
 			h.number, h.gossipAddr, edgeHost.gossipAddr, h.brokerAddr, mqttCheck))
 		a.launch()
-		agents = append(agents, a)
+		all, brokers = append(all, a), append(brokers, h.brokerAddr)
 	}
 	e := edgeHost.prepare(c, fmt.Sprintf(`
 listeners:
@@ -77,71 +81,92 @@ upstreams:
 gossip: {name: edge, bind: '%s:7946', key_file: keys}
 `, edgeHost.gossipAddr))
 	e.launch()
-	e.awaitReady()
-	for _, a := range agents {
-		a.awaitReady()
+	all = append(all, e)
+	for _, process := range all {
+		process.awaitReady()
 	}
-	e.awaitEndpoints("emqx", one.brokerAddr, two.brokerAddr)
-	const suspected = `mqedge_gossip_suspected{service="emqx"}`
+	e.awaitEndpoints("emqx", brokers...)
+	agree(t, e, all)
+	everyone := map[string]int{brokers[0]: 2, brokers[1]: 2, brokers[2]: 2}
 
-	// Gossip alone is cut: the agent of the second host is dead for the edge, and what it announced works.
-	two.cut("gossip")
-	took := within(t, rejoined, func() string {
-		if got := e.metrics()[suspected]; got != 1 {
-			return fmt.Sprintf("%v endpoints are suspected, want 1", got)
-		}
-		return ""
-	})
-	t.Logf("gossip was cut: the endpoint was suspected after %v", took.Round(100*time.Millisecond))
-	if by := edgeHost.serves(e, 6); by[two.brokerAddr] != 3 || by[one.brokerAddr] != 3 {
-		t.Errorf("six clients while an endpoint was suspected that works: %v", by)
+	// Gossip alone is cut. For the edge two agents are dead, and what they announced works.
+	for _, h := range far {
+		h.cut("gossip")
+	}
+	took := within(t, 2*rejoined, func() string { return e.suspects(2) })
+	t.Logf("gossip was cut: two endpoints of three were suspected after %v", took.Round(100*time.Millisecond))
+	if by := edgeHost.serves(e, 6); !maps.Equal(by, everyone) {
+		t.Errorf("six clients while endpoints were suspected that work: %v", by)
 	}
 
-	// Now the endpoint cannot be reached either: the edge's own checks say so.
-	two.cut("data")
+	// Now their endpoints cannot be reached either: the edge's own checks say so.
+	for _, h := range far {
+		h.cut("data")
+	}
 	took = within(t, patience(), func() string {
-		if eps := e.upstream("emqx").Endpoints; len(eps) != 1 || eps[0].Address != one.brokerAddr {
+		if eps := e.upstream("emqx").Endpoints; len(eps) != 1 || eps[0].Address != near.brokerAddr {
 			return fmt.Sprintf("%+v", eps)
 		}
 		return ""
 	})
-	t.Logf("the network was cut: the endpoint was out after %v", took.Round(100*time.Millisecond))
-	if by := edgeHost.serves(e, 4); by[one.brokerAddr] != 4 {
+	t.Logf("the network was cut: they were out after %v", took.Round(100*time.Millisecond))
+	if by := edgeHost.serves(e, 4); !maps.Equal(by, map[string]int{near.brokerAddr: 4}) {
 		t.Errorf("four clients: %v", by)
 	}
 
-	// The first host is silent as well, but serves: silence never empties a pool.
-	one.cut("gossip")
-	for _, name := range []string{"host-2", "host-3"} { // by their numbers
-		within(t, 2*rejoined, func() string { return e.silentFor(name, forgotten) })
+	// Longer than memberlist remembers those that died. No side looks for the other any more but by calling again.
+	within(t, 2*rejoined, func() string { return e.silentFor("host-3", forgotten) + e.silentFor("host-4", forgotten) })
+	for _, process := range all {
+		if got := process.metrics()["mqedge_gossip_members"]; got != 2 {
+			t.Errorf("%v members on one side, want 2", got)
+		}
 	}
-	if by := edgeHost.serves(e, 4); by[one.brokerAddr] != 4 {
-		t.Errorf("four clients of an edge without a living member: %v", by)
-	}
-
-	for _, h := range n.hosts[1:] {
+	for _, h := range far {
 		h.mend("gossip")
 		h.mend("data")
 	}
-	took = within(t, rejoined, func() string {
-		if m := e.metrics(); m["mqedge_gossip_members"] != 3 || m[suspected] != 0 || m[`mqedge_gossip_announcements{service="emqx"}`] != 2 {
-			return fmt.Sprintf("%v members, %v endpoints suspected", m["mqedge_gossip_members"], m[suspected])
+	took = agree(t, e, all)
+	t.Logf("the network was mended: all four agreed after %v", took.Round(100*time.Millisecond))
+	e.awaitEndpoints("emqx", brokers...)
+	within(t, patience(), func() string {
+		if by := edgeHost.serves(e, 6); !maps.Equal(by, everyone) {
+			return fmt.Sprintf("six clients: %v", by)
 		}
-		for _, a := range agents {
-			if got := a.metrics()["mqedge_gossip_members"]; got != 3 {
-				return fmt.Sprintf("an agent has %v members", got)
+		return ""
+	})
+
+	// The edge hears of nobody: silence empties no pool.
+	edgeHost.cut("gossip")
+	took = within(t, 2*rejoined, func() string { return e.suspects(3) })
+	t.Logf("the edge was alone: all three were suspected after %v", took.Round(100*time.Millisecond))
+	if by := edgeHost.serves(e, 6); !maps.Equal(by, everyone) {
+		t.Errorf("six clients of an edge that is alone: %v", by)
+	}
+	edgeHost.mend("gossip")
+	took = agree(t, e, all)
+	t.Logf("and after it was not: all four agreed after %v", took.Round(100*time.Millisecond))
+}
+
+// agree waits until all know of each other and the edge suspects nothing.
+func agree(t testing.TB, e *edge, all []*edge) time.Duration {
+	t.Helper()
+	return within(t, rejoined, func() string {
+		for i, process := range all {
+			if got := process.metrics()["mqedge_gossip_members"]; got != float64(len(all)) {
+				return fmt.Sprintf("process %d knows %v members", i, got)
 			}
 		}
-		return ""
+		return e.suspects(0)
 	})
-	t.Logf("the network was mended: all three agreed after %v", took.Round(100*time.Millisecond))
-	e.awaitEndpoints("emqx", one.brokerAddr, two.brokerAddr)
-	within(t, patience(), func() string {
-		if by := edgeHost.serves(e, 4); by[two.brokerAddr] == 0 {
-			return fmt.Sprintf("four clients: %v", by)
-		}
-		return ""
-	})
+}
+
+// suspects complains unless so many endpoints are suspected.
+func (e *edge) suspects(want float64) string {
+	e.t.Helper()
+	if got := e.metrics()[`mqedge_gossip_suspected{service="emqx"}`]; got != want {
+		return fmt.Sprintf("%v endpoints are suspected, want %v", got, want)
+	}
+	return ""
 }
 
 // silentFor complains unless a member has not been heard of for that long.
