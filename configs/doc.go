@@ -9,5 +9,8 @@
 //  4. check: what no single key can tell: references, addresses taken twice, files on disk
 //
 // The tags of the types in config.go are the only description of the format; decoding, printing and the JSON Schema
-// all read them. The package knows nothing of running code: nothing here listens, dials or watches.
+// all read them, and what go generate writes is made of them: mqedge.schema.json and docs/reference.md. The package knows
+// nothing of running code: nothing here listens, dials or watches.
 package configs
+
+//go:generate sh -c "go run ../cmd/mqedge schema > mqedge.schema.json && go run ../cmd/mqedge schema --markdown > ../docs/reference.md"

@@ -1,15 +1,14 @@
 package configs
 
 import (
+	"bytes"
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
-	"reflect"
 	"regexp"
-	"slices"
 	"testing"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
 	"gopkg.in/yaml.v3"
 )
 
@@ -89,81 +88,52 @@ func againstSchema(t *testing.T, text []byte) error {
 	must(t, yaml.Unmarshal(text, &parsed))
 	data, err := json.Marshal(parsed)
 	must(t, err)
-	var value any
-	must(t, json.Unmarshal(data, &value))
-	root := under(t)
-	return matches(root, root, value)
+	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
+	must(t, err)
+	return compiledSchema(t).Validate(value)
 }
 
-// matches is as much of JSON Schema as Schema uses. A keyword it does not know fails the test.
-func matches(root, schema map[string]any, value any) error {
-	for keyword, want := range schema {
-		if !matchesKeyword(root, schema, keyword, want, value) {
-			return fmt.Errorf("%v: %v does not match %v", value, keyword, want)
-		}
-	}
-	return nil
+// compiledSchema is Schema as another program reads it, which also finds it to be one.
+func compiledSchema(t *testing.T) *jsonschema.Schema {
+	t.Helper()
+	schema, err := jsonschema.UnmarshalJSON(bytes.NewReader(Schema()))
+	must(t, err)
+	c := jsonschema.NewCompiler()
+	must(t, c.AddResource("mqedge.schema.json", schema))
+	compiled, err := c.Compile("mqedge.schema.json")
+	must(t, err)
+	return compiled
 }
 
-func matchesKeyword(root, schema map[string]any, keyword string, want, value any) bool {
-	fits := func(schema, value any) bool { return matches(root, schema.(map[string]any), value) == nil }
-	text, isText := value.(string)
-	number, isNumber := value.(float64)
-	section, isSection := value.(map[string]any)
-	list, isList := value.([]any)
-	switch keyword {
-	case "$schema", "$defs", "title", "description", "default":
-		return true
-	case "$ref":
-		return fits(root["$defs"].(map[string]any)[filepath.Base(want.(string))], value)
-	case "type":
-		switch want {
-		case "object":
-			return isSection
-		case "array":
-			return isList
-		case "string":
-			return isText
-		case "integer":
-			return isNumber && number == float64(int64(number))
-		case "boolean":
-			return reflect.TypeOf(value) == reflect.TypeFor[bool]()
+// schemaLine is what editors look for in a file.
+var schemaLine = regexp.MustCompile(`(?m)^# yaml-language-server: \$schema=(.*)$`)
+
+func TestEveryFileOfOursNamesTheSchema(t *testing.T) {
+	files, err := filepath.Glob("examples/*.yaml")
+	must(t, err)
+	for _, file := range append(files, "mqedge.yaml") {
+		text, err := os.ReadFile(file)
+		must(t, err)
+		m := schemaLine.FindSubmatch(text)
+		if m == nil {
+			t.Errorf("%s does not name it", file)
+			continue
 		}
-	case "anyOf":
-		return slices.ContainsFunc(want.([]any), func(s any) bool { return fits(s, value) })
-	case "enum":
-		return slices.Contains(want.([]any), value)
-	case "pattern":
-		return regexp.MustCompile(want.(string)).MatchString(text)
-	case "minLength":
-		return len(text) >= int(want.(float64))
-	case "minimum":
-		return number >= want.(float64)
-	case "maximum":
-		return number <= want.(float64)
-	case "minItems":
-		return len(list) >= int(want.(float64))
-	case "minProperties":
-		return len(section) >= int(want.(float64))
-	case "items":
-		return !slices.ContainsFunc(list, func(item any) bool { return !fits(want, item) })
-	case "required":
-		return !slices.ContainsFunc(want.([]any), func(key any) bool { return section[key.(string)] == nil })
-	case "properties":
-		for key, s := range want.(map[string]any) {
-			if v, there := section[key]; there && !fits(s, v) {
-				return false
-			}
+		named, err := os.ReadFile(filepath.Join(filepath.Dir(file), string(m[1])))
+		must(t, err)
+		if !bytes.Equal(named, Schema()) {
+			t.Errorf("%s names another than that of the program", file)
 		}
-		return true
-	case "additionalProperties":
-		known, _ := schema["properties"].(map[string]any)
-		for key, v := range section {
-			if _, ok := known[key]; !ok && (want == false || !fits(want, v)) {
-				return false
-			}
-		}
-		return true
 	}
-	panic("unknown keyword " + keyword)
+}
+
+// What go generate makes is told to be old here.
+func TestTheSchemaAndTheReferenceAreThoseOfTheProgram(t *testing.T) {
+	for file, want := range map[string][]byte{"mqedge.schema.json": Schema(), "../docs/reference.md": Markdown()} {
+		got, err := os.ReadFile(file)
+		must(t, err)
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s is old: run go generate ./configs", file)
+		}
+	}
 }

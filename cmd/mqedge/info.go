@@ -42,15 +42,28 @@ func newVersion() *cobra.Command {
 }
 
 func newSchema() *cobra.Command {
-	return &cobra.Command{
+	var markdown bool
+	cmd := &cobra.Command{
 		Use:   "schema",
 		Short: "Print the JSON Schema of the configuration, for editors",
-		Args:  cobra.NoArgs,
+		Long: `Print the JSON Schema of the configuration. An editor with the YAML language
+server completes keys and marks mistakes if the file begins with
+
+  # yaml-language-server: $schema=mqedge.schema.json
+
+and that file is beside it: mqedge schema > mqedge.schema.json`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := cmd.OutOrStdout().Write(configs.Schema())
+			text := configs.Schema()
+			if markdown {
+				text = configs.Markdown()
+			}
+			_, err := cmd.OutOrStdout().Write(text)
 			return err
 		},
 	}
+	cmd.Flags().BoolVar(&markdown, "markdown", false, "print every key as a page to read")
+	return cmd
 }
 
 func newCompletion() *cobra.Command {

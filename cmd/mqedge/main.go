@@ -68,7 +68,7 @@ cluster, with the client's real address passed on by the PROXY protocol.`,
 	root.AddCommand(
 		newRun(), newCheck(), newImport(), newDoctor(), newKeygen(), newDemo(),
 		newStatus(), newMembers(), newConnections(), newKick(), newHealth(), newReload(), newDrain(), newEnable(),
-		newSchema(), newVersion(), newCompletion(),
+		newExplain(), newSchema(), newVersion(), newCompletion(),
 	)
 	root.CompletionOptions.DisableDefaultCmd = true // newCompletion refuses a shell it does not know
 	return root
