@@ -214,13 +214,16 @@ func (n *Node) refresh(now time.Time) {
 	clear(n.facts.dirty)
 }
 
-// view is that of a service, made when it is first asked for. n.mu is held.
+// view is that of a service, made when it is first asked for. What is news in it is told from here, since refresh then finds no
+// difference any more. n.mu is held.
 func (n *Node) view(service string, now time.Time) *view {
 	v := n.views[service]
 	if v == nil {
 		v = newView(service)
 		n.views[service] = v
-		v.rebuild(n.catalog, now)
+		if v.rebuild(n.catalog, now) {
+			n.watchers.tell(service)
+		}
 	}
 	return v
 }
