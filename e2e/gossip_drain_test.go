@@ -154,6 +154,16 @@ func TestADrainCanBeOfOneEdgeAloneAndIsRememberedForEndpointsToCome(t *testing.T
 	x.awaitDrain("emqx", late.address(), "drained by hand on host-1")
 	y.hand("enable", "emqx", late.address())
 	x.awaitDrain("emqx", late.address(), "")
+
+	// In another cluster nobody can undo it but this edge.
+	y.hand("drain", "emqx", late.address())
+	x.awaitDrain("emqx", late.address(), "drained by hand on host-2")
+	x.reload(strings.Replace(config, "gossip: {", "gossip: {label: other, ", 1))
+	y.awaitMetric("mqedge_gossip_members", 1)
+	y.hand("enable", "emqx", late.address())
+	x.awaitDrain("emqx", late.address(), "drained by hand on host-2")
+	x.hand("enable", "emqx", late.address())
+	x.awaitDrain("emqx", late.address(), "")
 	if out, errs, code := run(t, "drain", "--admin", x.admin, "emqx", "127.0.0.1:1"); code != 1 || !strings.Contains(errs, "has no endpoint") {
 		t.Errorf("an endpoint that nobody knows: %d %s%s", code, out, errs)
 	}

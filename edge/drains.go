@@ -16,9 +16,12 @@ import (
 const (
 	factDrain = "drain"
 
-	// A drain holds until it is undone, so edges that have its upstream prolong it.
-	drainFor   = 30 * 24 * time.Hour
-	drainAgain = 15 * 24 * time.Hour
+	// A drain holds until it is undone: edges that have the endpoint prolong it. One of an endpoint that none has had for that long is
+	// forgotten, since addresses that come and go would else add up.
+	drainFor   = 7 * 24 * time.Hour
+	drainAgain = 3 * 24 * time.Hour
+
+	mostLocal = 4096 // drains on this edge alone of endpoints that are gone
 )
 
 // drains are the endpoints that are drained by hand, on this edge alone or on all of the cluster. The lock of moves guards them.
@@ -204,21 +207,25 @@ func (e *Edge) settleFor(g *generation) {
 func (e *Edge) prolongDrains(node *gossip.Node) {
 	upstreams := e.current.Load().upstreams
 	for _, f := range node.Shared(factDrain) {
-		if p, ok := placeOf(f.Key); ok && upstreams[p.upstream] != nil && time.Until(f.Expires) < drainAgain {
+		p, ok := placeOf(f.Key)
+		if !ok || time.Until(f.Expires) >= drainAgain {
+			continue
+		}
+		if up := upstreams[p.upstream]; up != nil && has(up.pool, p.addr) {
 			node.Prolong(factDrain, f.Key, drainFor)
 		}
 	}
 }
 
 func (c control) Drain(upstream, endpoint string, how admin.Drain) error {
-	p, err := c.pool(upstream)
+	pool, err := c.pool(upstream)
 	if err != nil {
 		return err
 	}
 	e, d, at := c.e, &c.e.drains, place{upstream, endpoint}
 	e.moves.mu.Lock()
 	defer e.moves.mu.Unlock()
-	if _, drained := d.acted[at]; !drained && !has(p, endpoint) {
+	if _, drained := d.acted[at]; !drained && !has(pool, endpoint) {
 		return noSuchEndpoint(upstream, endpoint)
 	}
 	if d.node != nil && !how.Local {
@@ -234,6 +241,9 @@ func (c control) Drain(upstream, endpoint string, how admin.Drain) error {
 		}
 		if how.Over != nil {
 			own.over, own.paced = *how.Over, true
+		}
+		if len(d.local) >= mostLocal {
+			maps.DeleteFunc(d.local, func(p place, _ handDrain) bool { return p.upstream == upstream && !has(pool, p.addr) })
 		}
 		d.local[at] = own
 	}

@@ -1,10 +1,15 @@
 package edge
 
 import (
+	"fmt"
+	"io"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/mqedge/mqedge/admin"
+	"github.com/mqedge/mqedge/balancer"
+	"github.com/mqedge/mqedge/configs"
 	"github.com/mqedge/mqedge/discovery/gossip"
 )
 
@@ -38,4 +43,111 @@ func FuzzSharedDrain(f *testing.F) {
 			t.Errorf("%q: %+v", value, d)
 		}
 	})
+}
+
+// cornered is an edge with one upstream that has these endpoints, and a node that others would hear of.
+func cornered(t *testing.T, addrs ...string) (*Edge, *gossip.Node) {
+	t.Helper()
+	node, err := gossip.New(gossip.Options{Name: "edge-1", Bind: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := New(Options{LogOutput: io.Discard})
+	p := balancer.New("emqx", balancer.Options{})
+	var set []balancer.Endpoint
+	for _, addr := range addrs {
+		set = append(set, balancer.Endpoint{Addr: addr})
+	}
+	p.Update(set)
+	e.current.Store(&generation{config: &configs.Config{}, upstreams: map[string]*upstream{"emqx": {pool: p}}})
+	e.drains.follow(&member{config: &configs.Gossip{Share: []string{shareDrains}}, node: node})
+	t.Cleanup(e.moves.end)
+	return e, node
+}
+
+func TestDrainsOfEndpointsThatAreThereLastAndOthersEnd(t *testing.T) {
+	e, node := cornered(t, "10.0.0.1:1883")
+	for _, key := range []string{"emqx 10.0.0.1:1883", "emqx 10.0.0.2:1883", "other 10.0.0.1:1883", "nonsense"} {
+		if err := node.Share(factDrain, key, nil, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e.prolongDrains(node)
+	for _, f := range node.Shared(factDrain) {
+		left, lasts := time.Until(f.Expires), f.Key == "emqx 10.0.0.1:1883"
+		if lasts != (left > drainFor-time.Minute) || !lasts && left > time.Hour {
+			t.Errorf("%q ends in %v", f.Key, left)
+		}
+	}
+}
+
+func TestADrainThatCannotBeSharedChangesNothing(t *testing.T) {
+	e, node := cornered(t, "10.0.0.1:1883")
+	var full error
+	for i := 0; full == nil; i++ {
+		full = node.Share(factDrain, fmt.Sprint("emqx ", i), nil, time.Hour)
+	}
+	err := control{e}.Drain("emqx", "10.0.0.1:1883", admin.Drain{Keep: true})
+	if err == nil || !strings.Contains(err.Error(), "--local") {
+		t.Errorf("%v", err)
+	}
+	if e.current.Load().upstreams["emqx"].pool.Status().Endpoints[0].Draining {
+		t.Error("it is drained here")
+	}
+	if err := (control{e}).Drain("emqx", "10.0.0.1:1883", admin.Drain{Keep: true, Local: true}); err != nil {
+		t.Error(err)
+	}
+	if s := e.current.Load().upstreams["emqx"].pool.Status().Endpoints[0]; s.Reason != "drained by hand on this edge alone" {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestDrainsOnThisEdgeAloneOfEndpointsThatAreGoneDoNotAddUp(t *testing.T) {
+	e, _ := cornered(t)
+	pool := e.current.Load().upstreams["emqx"].pool
+	for i := range mostLocal + 10 {
+		addr := fmt.Sprintf("10.%d.%d.1:1883", i/250, i%250)
+		pool.Update([]balancer.Endpoint{{Addr: addr}, {Addr: "10.0.0.2:1883"}})
+		if i == 0 {
+			must(t, control{e}.Drain("emqx", "10.0.0.2:1883", admin.Drain{Keep: true, Local: true}))
+		}
+		e.drains.local[place{"emqx", addr}] = handDrain{}
+	}
+	must(t, control{e}.Drain("emqx", "10.0.0.2:1883", admin.Drain{Keep: true, Local: true}))
+	if n := len(e.drains.local); n > 2 {
+		t.Errorf("%d drains", n)
+	}
+	if !pool.Status().Endpoints[1].Draining {
+		t.Error("one that is there was forgotten")
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestADrainByHandGoesOnWhenItsEndpointIsAnnouncedAgain(t *testing.T) {
+	e, _ := cornered(t, "10.0.0.1:1883", "10.0.0.2:1883")
+	pool := e.current.Load().upstreams["emqx"].pool
+	lease, err := pool.Take(pool.Members()[0].ID) // no connection that could be moved, so a move would not end
+	must(t, err)
+	defer lease.Done(balancer.Served)
+	hour := time.Hour
+	must(t, control{e}.Drain("emqx", "10.0.0.1:1883", admin.Drain{Over: &hour, Local: true}))
+	h := &heard{e: e, feed: &feed{pool: pool}, upstream: "emqx", moving: map[string]bool{}}
+	one := balancer.Endpoint{Addr: "10.0.0.1:1883"}
+	pool.Update([]balancer.Endpoint{{Addr: "10.0.0.2:1883"}})
+	h.part([]gossip.Endpoint{{Endpoint: one, State: gossip.Left}})
+	pool.Update([]balancer.Endpoint{one, {Addr: "10.0.0.2:1883"}})
+	h.part([]gossip.Endpoint{{Endpoint: one}})
+	if e.moves.live() != 1 {
+		t.Errorf("%d moves go on", e.moves.live())
+	}
+	must(t, control{e}.Enable("emqx", "10.0.0.1:1883", false))
+	if e.moves.live() != 0 {
+		t.Error("a move goes on after the end of the drain")
+	}
 }

@@ -127,6 +127,9 @@ func (h *heard) part(endpoints []gossip.Endpoint) {
 			e.move(pool, ep.Addr, over)
 			h.moving[ep.Addr] = true
 		case !left && before[ep.Addr]:
+			if _, byHand := e.drains.acted[place{h.upstream, ep.Addr}]; byHand {
+				continue
+			}
 			e.moves.stop(pool, ep.Addr)
 			e.log.Info("endpoint is announced again", "upstream", h.upstream, "endpoint", ep.Addr)
 		}
