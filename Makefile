@@ -4,7 +4,7 @@ VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo d
 GO_BUILD    = CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.release=$(VERSION)"
 FUZZ_TIME  ?= 20s
 
-.PHONY: build demo test race check fuzz bench image tools clean
+.PHONY: build demo test race check check-deploy fuzz bench image tools clean
 
 build: ## the program, static: ./mqedge
 	$(GO_BUILD) -o mqedge ./cmd/mqedge
@@ -25,6 +25,12 @@ check: ## format, vet, staticcheck, and that go.mod is tidy
 	go mod tidy -diff
 	GOARCH=arm64 go vet ./... && GOOS=darwin go build -o /dev/null ./cmd/mqedge
 
+check-deploy: ## what deploy has, against the types of Kubernetes, Compose and Prometheus
+	cd deploy/validate && go vet ./... && go test -count=1 ./...
+	@if command -v promtool >/dev/null; then \
+	  cd deploy/prometheus && promtool check config prometheus.yaml && promtool test rules mqedge.rules_test.yaml; \
+	else echo "NOT TESTED: the alerts, as promtool is not installed: see make tools"; fi
+
 fuzz: ## each fuzz target for FUZZ_TIME
 	@grep -rl --include='*_test.go' '^func Fuzz' . | while read f; do \
 	  sed -n 's/^func \(Fuzz[A-Za-z0-9]*\).*/\1/p' $$f | while read t; do \
@@ -40,6 +46,7 @@ image: ## the container image mqedge:latest
 
 tools: ## what bench and the tests with real clients use, on Debian
 	apt-get install -y -q nginx libnginx-mod-stream haproxy mosquitto-clients openssl iproute2
+	apt-get install -y -q --no-install-recommends prometheus docker-compose # promtool; the compose files
 
 clean:
 	rm -f mqedge

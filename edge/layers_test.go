@@ -51,6 +51,9 @@ var allowed = map[string][]string{
 	"discovery/gossip":   {"balancer", "discovery"},
 	"e2e":                {}, // tests only
 	"docs":               {}, // tests only
+	"deploy":             {}, // tests only
+	"deploy/standin":     {"demo/broker"},
+	"deploy/validate":    {}, // tests only, and a module of its own
 }
 
 func TestEveryPackageImportsOnlyWhatItsLayerMay(t *testing.T) {
