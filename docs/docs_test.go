@@ -224,7 +224,11 @@ func pages(t *testing.T) []string {
 	if err != nil || len(list) == 0 {
 		t.Fatalf("no pages: %v", err)
 	}
-	return append(list, "../README.md")
+	more, err := filepath.Glob("../deploy/*/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(append(list, more...), "../README.md", "../CHANGELOG.md", "../deploy/README.md")
 }
 
 func read(t *testing.T, file string) string {
