@@ -19,6 +19,7 @@ func TestDocker(t *testing.T) {
 	t.Run("containers are served from their start to their end", h.startToEnd)
 	t.Run("containers that do not work are left", h.unhealthy)
 	t.Run("an Engine that is away changes nothing", h.engineAway)
+	t.Run("a reload begins and ends it", h.reloaded)
 }
 
 // dockerSection is a gossip section for one more member, which announces containers.
@@ -112,7 +113,7 @@ func (h *dockerHost) startToEnd(t *testing.T) {
 		t.Errorf("the edge does not say in which container an endpoint is:\n%s", out)
 	}
 	out, _, _ := run(t, "status", "--admin", agent.admin)
-	if strings.Contains(out, "LISTENER") || !strings.Contains(out, "ANNOUNCED") || !strings.Contains(out, "ntainer "+onBridge.name) {
+	if strings.Contains(out, "LISTENER") || !strings.Contains(out, "ANNOUNCED") || !strings.Contains(out, onBridge.name+"\n") {
 		t.Errorf("the status of an agent:\n%s", out)
 	}
 	agent.awaitMetric("mqedge_docker_up", 1)
@@ -245,4 +246,35 @@ func (h *dockerHost) engineAway(t *testing.T) {
 	if wrote := w.wrote(); len(wrote) > 0 {
 		t.Errorf("the Engine was asked for more than reads: %v", wrote)
 	}
+}
+
+func (h *dockerHost) reloaded(t *testing.T) {
+	t.Parallel()
+	w := watchEngine(t)
+	w.start()
+	e, agent, host, service := dockerPair(t, 11, "{socket: "+w.path+"}")
+	a := h.run(t, "-p", "1883", "--label", "mqedge.service="+service, "--label", "mqedge.tags.zone=b", "-e", "EMQX_LISTENERS__TCP__DEFAULT__PROXY_PROTOCOL=true")
+	all := host + a.published(1883)
+	e.awaitEndpoints("emqx", all)
+	d := mustConnect(t, e.addr("mqtt"), nil, "stays")
+	config := func(docker, more string) string {
+		return fmt.Sprintf("gossip: {bind: '%s7946', join: ['%s1:7946'], key_file: keys, docker: %s%s}\n", host, strings.TrimSuffix(host, "2:"), docker, more)
+	}
+
+	// Another member with the same containers, and a socket that is not there: what is known stays announced.
+	agent.reload(config("{socket: "+w.path+"}", ", name: renamed"))
+	e.awaitMetric("mqedge_gossip_members", 2)
+	e.awaitEndpoints("emqx", all)
+	agent.reload(config("{socket: /nowhere.sock}", ", name: renamed"))
+	agent.awaitLog("there is no socket /nowhere.sock")
+	e.awaitEndpoints("emqx", all)
+	must(t, d.ping())
+	if log := e.stderr.text(); strings.Contains(log, "endpoint was withdrawn") {
+		t.Errorf("a reload took a container out of use:\n%s", log)
+	}
+
+	agent.reload(config("{socket: ''}", ", name: renamed, announce: [{service: other, address: ':1'}]"))
+	e.awaitEndpoints("emqx")
+	agent.reload(config("{}", ", name: renamed"))
+	e.awaitEndpoints("emqx", all)
 }

@@ -34,6 +34,9 @@ func (o *offers) announced() admin.Announcements {
 	for _, r := range o.out {
 		a := o.describe(r.offering)
 		a.State, a.Reason = "refused", r.reason
+		if r.note != "" {
+			a.Reason += "; " + r.note
+		}
 		out.Announcements = append(out.Announcements, a)
 	}
 	if !looked {

@@ -123,7 +123,7 @@ func (d details) published(port int, own where) (found place, published bool, er
 		return place{}, false, nil
 	}
 	best := slices.MinFunc(all, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.port, b.port), strings.Compare(a.addr, b.addr))
+		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.port, b.port), strings.Compare(a.addr, b.addr)) // any, but always the same
 	})
 	return best.place, true, nil
 }

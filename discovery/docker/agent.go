@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 )
@@ -25,7 +26,7 @@ type Options struct {
 
 const (
 	resyncEvery = 30 * time.Second
-	resyncSoon  = 2 * time.Second // when a container could not be inspected
+	retryEvery  = 2 * time.Second // of those that could not be inspected
 	gather      = 30 * time.Millisecond
 
 	shortestPause = 200 * time.Millisecond
@@ -50,7 +51,6 @@ type Agent struct {
 	told     []Container
 	spoke    bool // told something
 	outage   bool // it was complained about
-	again    bool // something could not be inspected
 	tooMany  bool // it was complained about
 	reported map[string]report
 }
@@ -59,6 +59,7 @@ type Agent struct {
 type report struct {
 	text    string
 	offered bool
+	warned  bool
 }
 
 // State is how it stands with the Engine.
@@ -140,77 +141,106 @@ func (a *Agent) watch(ctx context.Context, tell func([]Container)) error {
 		return err
 	}
 	p := newPending()
-	done := make(chan error, 1)
-	go func() { done <- stream.read(p) }()
+	cut := make(chan error, 1)
+	go func() { cut <- stream.read(p) }()
+	l := newLooks(ctx, a.look)
 	defer func() {
+		cancel()
 		stream.close()
-		<-done
+		cut <- <-cut // it has ended
+		l.wait()
 	}()
-	if err := a.lookAtAll(ctx); err != nil {
+	if err := a.lookAtAll(ctx, l); err != nil {
 		return err
 	}
-	a.tell(tell)
 	a.found()
-	resync := time.NewTimer(a.interval())
+	return a.follow(ctx, following{pending: p, cut: cut, looks: l, tell: tell})
+}
+
+// following is what comes in while the Engine is watched.
+type following struct {
+	pending *pending
+	cut     chan error // the stream of events has ended
+	looks   *looks
+	tell    func([]Container)
+}
+
+func (a *Agent) follow(ctx context.Context, f following) error {
+	resync := time.NewTicker(a.o.resync)
+	retry := time.NewTicker(min(retryEvery, a.o.resync))
+	publish, due := time.NewTimer(0), true // what was found out a moment ago
+	soon := func() {
+		if !due {
+			due = true
+			publish.Reset(gather)
+		}
+	}
 	defer resync.Stop()
+	defer retry.Stop()
+	defer publish.Stop()
 	for {
+		var err error
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case err := <-done:
-			done <- err
+		case err := <-f.cut:
+			f.cut <- err
 			return err
-		case <-p.wake:
-			if err := a.heard(ctx, p, tell); err != nil {
-				return err
+		case <-f.pending.wake:
+			err = a.heard(ctx, f)
+		case r := <-f.looks.done:
+			if f.looks.ended(r) {
+				err = a.looked(r)
+				soon()
+			}
+		case <-publish.C:
+			due = false
+			a.publish(f)
+		case <-retry.C:
+			for id, k := range a.known {
+				if k.failed != "" {
+					f.looks.begin(id)
+				}
 			}
 		case <-resync.C:
-			if err := a.lookAtAll(ctx); err != nil {
-				return err
-			}
-			a.tell(tell)
-			resync.Reset(a.interval())
+			err = a.lookAtAll(ctx, f.looks)
+			soon()
+		}
+		if err != nil {
+			return err
 		}
 	}
 }
 
-// interval is the time until all containers are looked at again.
-func (a *Agent) interval() time.Duration {
-	if a.again {
-		return min(resyncSoon, a.o.resync)
+// publish tells what is known. The first time that has to be all, since it takes the place of what was told before a reload.
+func (a *Agent) publish(f following) {
+	if a.spoke || f.looks.idle() {
+		a.tell(f.tell)
 	}
-	return a.o.resync
 }
 
 // heard deals with events. Who goes is gone before the Engine is asked anything.
-func (a *Agent) heard(ctx context.Context, p *pending, tell func([]Container)) error {
+func (a *Agent) heard(ctx context.Context, f following) error {
 	select { // more may follow at once
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-time.After(gather):
 	}
-	changes, overflow := p.take()
+	changes, overflow := f.pending.take()
 	for id, c := range changes {
 		if k := a.known[id]; k != nil {
 			a.note(k, c)
 		}
 	}
-	a.tell(tell)
+	a.publish(f)
 	if overflow {
-		if err := a.lookAtAll(ctx); err != nil {
-			return err
-		}
-		a.tell(tell)
-		return nil
+		return a.lookAtAll(ctx, f.looks)
 	}
 	for id, c := range changes {
 		for _, concerned := range a.concerned(id, c) {
-			if err := a.lookAt(ctx, concerned); err != nil {
-				return err
-			}
+			f.looks.begin(concerned)
 		}
 	}
-	a.tell(tell)
 	return nil
 }
 
@@ -239,37 +269,43 @@ func (a *Agent) concerned(id string, c change) []string {
 }
 
 // lookAtAll asks what there is.
-func (a *Agent) lookAtAll(ctx context.Context) error {
-	list, err := a.engine.list(ctx)
+func (a *Agent) lookAtAll(ctx context.Context, l *looks) error {
+	ids, err := a.list(ctx)
 	if err != nil {
 		return err
 	}
-	a.again = false
-	there := make(map[string]bool)
-	over := 0
-	for _, l := range list {
-		if !labelled(l.Labels) {
-			continue
-		}
-		if len(there) == mostContainers {
-			over++
-			continue
-		}
-		there[l.ID] = true
-		if err := a.lookAt(ctx, l.ID); err != nil {
-			return err
+	for id := range a.known {
+		if !slices.Contains(ids, id) {
+			a.forget(id)
 		}
 	}
-	for id := range a.known {
-		if !there[id] {
-			a.forget(id)
+	for _, id := range ids {
+		l.begin(id)
+	}
+	return nil
+}
+
+// list returns the containers that have labels of ours.
+func (a *Agent) list(ctx context.Context) (ids []string, err error) {
+	list, err := a.engine.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	over := 0
+	for _, l := range list {
+		switch {
+		case !labelled(l.Labels):
+		case len(ids) == mostContainers:
+			over++
+		default:
+			ids = append(ids, l.ID)
 		}
 	}
 	if over > 0 && !a.tooMany {
 		a.log.Warn("too many containers with labels mqedge.*: the rest is not looked at", "looked_at", mostContainers, "rest", over)
 	}
 	a.tooMany = over > 0
-	return nil
+	return ids, nil
 }
 
 func (a *Agent) forget(id string) {
@@ -277,38 +313,41 @@ func (a *Agent) forget(id string) {
 	delete(a.reported, id)
 }
 
-// lookAt inspects a container. The error is one of the Engine's, after which nothing else can be asked either.
-func (a *Agent) lookAt(ctx context.Context, id string) error {
-	d, err := a.engine.inspect(ctx, id)
+// look inspects a container, and the one whose network it uses.
+func (a *Agent) look(ctx context.Context, id string) look {
+	r := look{id: id}
+	if r.details, r.err = a.engine.inspect(ctx, id); r.err == nil {
+		r.target, r.err = a.target(ctx, r.details)
+	}
+	return r
+}
+
+// looked takes over what a look found. The error is one of the Engine's, after which nothing else can be asked either.
+func (a *Agent) looked(r look) error {
 	switch {
-	case errors.Is(err, errNotFound):
-		a.forget(id)
+	case errors.Is(r.err, errNotFound):
+		a.forget(r.id)
 		return nil
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case isAnswer(err):
-		k := a.known[id]
+	case isAnswer(r.err):
+		k := a.known[r.id]
 		if k == nil {
-			k = &known{details: details{ID: id}}
-			a.known[id] = k
+			k = &known{details: details{ID: r.id}}
+			a.known[r.id] = k
 		}
-		k.failed, a.again = err.Error(), true
+		k.failed = r.err.Error()
 		return nil
-	case err != nil:
-		return err
-	case !labelled(d.Config.Labels):
-		a.forget(id)
+	case r.err != nil:
+		return r.err
+	case !labelled(r.details.Config.Labels):
+		a.forget(r.id)
 		return nil
 	}
-	next := &known{details: d}
-	if before := a.known[id]; before != nil && !before.stopping.IsZero() &&
-		d.runs() && before.details.State.StartedAt == d.State.StartedAt && time.Since(before.stopping) < stopTime {
+	next := &known{details: r.details, target: r.target}
+	if before := a.known[r.id]; before != nil && !before.stopping.IsZero() &&
+		r.details.runs() && before.details.State.StartedAt == r.details.State.StartedAt && time.Since(before.stopping) < stopTime {
 		next.stopping = before.stopping
 	}
-	if next.target, err = a.target(ctx, d); err != nil {
-		return err
-	}
-	a.known[id] = next
+	a.known[r.id] = next
 	return nil
 }
 
@@ -345,7 +384,7 @@ func (a *Agent) tell(tell func([]Container)) {
 
 // report logs what becomes of a container, once.
 func (a *Agent) report(c Container) {
-	before, now := a.reported[c.ID], report{c.summary(), len(c.Offers) > 0}
+	before, now := a.reported[c.ID], report{c.summary(), len(c.Offers) > 0, true}
 	if before.text == now.text {
 		return
 	}
@@ -361,6 +400,9 @@ func (a *Agent) report(c Container) {
 		}
 	}
 	for _, w := range c.Warnings {
+		if before.warned {
+			break
+		}
 		a.log.Warn("container: "+w, "container", c.Name)
 	}
 }

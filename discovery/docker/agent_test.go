@@ -167,8 +167,8 @@ func (f *fake) line(text string) {
 	}
 }
 
-// following is an agent at work.
-type following struct {
+// follower is an agent at work.
+type follower struct {
 	t *testing.T
 	*Agent
 	log  *strings.Builder
@@ -177,21 +177,21 @@ type following struct {
 	told int
 }
 
-func (w *following) Write(b []byte) (int, error) {
+func (w *follower) Write(b []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.log.Write(b)
 }
 
-func (w *following) logged(text string) int {
+func (w *follower) logged(text string) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return strings.Count(w.log.String(), text)
 }
 
-func follow(t *testing.T, f *fake, resync time.Duration) *following {
+func follow(t *testing.T, f *fake, resync time.Duration) *follower {
 	t.Helper()
-	w := &following{t: t, log: new(strings.Builder)}
+	w := &follower{t: t, log: new(strings.Builder)}
 	a, err := New(Options{Socket: f.path, Log: slog.New(slog.NewTextHandler(w, nil)), resync: resync})
 	if err != nil {
 		t.Fatal(err)
@@ -215,7 +215,7 @@ func follow(t *testing.T, f *fake, resync time.Duration) *following {
 }
 
 // sees waits until these are the containers, each as its name and what it offers or why not.
-func (w *following) sees(want ...string) {
+func (w *follower) sees(want ...string) {
 	w.t.Helper()
 	eventually(w.t, func() string {
 		w.mu.Lock()
@@ -308,6 +308,44 @@ func TestAContainerIsOfferedFromItsStartToItsEnd(t *testing.T) {
 	}
 }
 
+func TestTheStateOfAContainerSaysWhetherItOffersAnything(t *testing.T) {
+	for want, state := range map[string]string{
+		"":                     `{"Running":true,"Status":"running"}`,
+		"|":                    `{"Running":true,"Health":{"Status":"healthy"}}`,
+		"||":                   `{"Running":true,"Health":{"Status":""}}`, // Podman's for none
+		"it is paused":         `{"Running":true,"Paused":true,"Status":"paused"}`,
+		"it is restarting":     `{"Running":true,"Restarting":true}`,
+		"it has stopped":       `{"Running":false,"Status":"created"}`,
+		"it is unhealthy":      `{"Running":true,"Health":{"Status":"unhealthy"}}`,
+		"it is unhealthy: no":  `{"Running":true,"Health":{"Status":"unhealthy","Log":[{"Output":"yes"},{"Output":"no\n"}]}}`,
+		"its health check has": `{"Running":true,"Health":{"Status":"starting"}}`,
+	} {
+		var d details
+		if err := json.Unmarshal([]byte(`{"State":`+state+`}`), &d); err != nil {
+			t.Fatal(err)
+		}
+		want = strings.Trim(want, "|")
+		if got := d.away(); !strings.HasPrefix(got, want) || (got == "") != (want == "") {
+			t.Errorf("%s: %q, want %q", state, got, want)
+		}
+	}
+}
+
+func TestASignalThatTellsToStopIsToldFromOthers(t *testing.T) {
+	for signal, want := range map[string]bool{"15": true, "9": true, "SIGTERM": true, "2": true, "1": false, "10": false, "28": false, "": false, "37": true} {
+		var d details
+		d.Config.StopSignal = "SIGRTMIN+3" // as systemd has it
+		if d.stops(signal) != want {
+			t.Errorf("signal %q stops it: %v", signal, !want)
+		}
+	}
+	var d details
+	d.Config.StopSignal = "SIGHUP"
+	if !d.stops("1") {
+		t.Error("the image's own signal does not stop it")
+	}
+}
+
 func TestWhoDiesIsGoneEvenIfTheEngineHangs(t *testing.T) {
 	f := newFake(t)
 	f.has("a", labels)
@@ -324,6 +362,100 @@ func TestWhoDiesIsGoneEvenIfTheEngineHangs(t *testing.T) {
 	})
 	f.event("die", "a", "")
 	w.sees("name-a: it has stopped")
+}
+
+func TestAContainerThatTheEngineHangsOnHoldsUpNoOther(t *testing.T) {
+	f := newFake(t)
+	f.has("a", labels)
+	f.has("b", labels)
+	f.start()
+	w := follow(t, f, time.Hour)
+	w.sees("name-a"+offered, "name-b"+offered)
+	hang, gaveUp := make(chan struct{}), make(chan struct{})
+	defer close(hang)
+	f.answer("/containers/a/json", func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-hang:
+		case <-r.Context().Done():
+			close(gaveUp)
+		}
+	})
+	f.event("rename", "a", "")
+	eventually(t, func() string {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.asked["/containers/a/json"] < 2 {
+			return "a is not looked at"
+		}
+		return ""
+	})
+	f.has("b", labels, ended)
+	f.event("rename", "b", "") // which alone says nothing of its end
+	w.sees("name-a"+offered, "name-b: it has stopped")
+	select {
+	case <-gaveUp:
+		t.Error("b had to wait until a was given up")
+	default:
+	}
+	if !w.State().Connected {
+		t.Error("one container that hangs makes the Engine away")
+	}
+}
+
+func TestAnAnswerFromBeforeAnEventDoesNotCount(t *testing.T) {
+	f := newFake(t)
+	f.has("a", labels)
+	f.start()
+	w := follow(t, f, time.Hour)
+	w.sees("name-a" + offered)
+	asked, release := make(chan struct{}), make(chan struct{})
+	f.answer("/containers/a/json", func(rw http.ResponseWriter, _ *http.Request) {
+		f.mu.Lock()
+		running, _ := json.Marshal(f.containers["a"])
+		delete(f.answers, "/containers/a/json")
+		f.mu.Unlock()
+		close(asked)
+		<-release
+		rw.Write(running)
+	})
+	f.event("rename", "a", "")
+	<-asked
+	f.has("a", labels, ended)
+	f.event("die", "a", "")
+	w.sees("name-a: it has stopped")
+	again, once := make(chan struct{}), sync.Once{}
+	f.answer("/containers/a/json", func(_ http.ResponseWriter, r *http.Request) {
+		once.Do(func() { close(again) })
+		<-r.Context().Done()
+	})
+	close(release)
+	<-again
+	f.has("b", labels) // seen after what a's old answer would make
+	f.event("start", "b", "")
+	w.sees("name-a: it has stopped", "name-b"+offered)
+	if n := w.logged("container offers an endpoint"); n != 2 {
+		t.Errorf("it was offered %d times:\n%s", n, w.log)
+	}
+}
+
+func TestWhatIsToldFirstIsAllThereIs(t *testing.T) {
+	f := newFake(t)
+	for i := range 40 {
+		f.has(fmt.Sprint(i), labels)
+	}
+	f.start()
+	w := follow(t, f, time.Hour)
+	eventually(t, func() string {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.told == 0 {
+			return "nothing is told"
+		}
+		if w.told == 1 && len(w.last) != 40 {
+			t.Errorf("%d containers are told first", len(w.last))
+		}
+		return ""
+	})
 }
 
 func TestWhatWasKnownStaysWhileTheEngineIsAway(t *testing.T) {

@@ -16,6 +16,8 @@ type Container struct {
 	Name string
 	Run  string // tells one run of it from the next
 
+	OnHost bool // it has the host's network
+
 	Offers   []Offer
 	Reason   string   // why there are none
 	Wrong    bool     // the reason is a mistake rather than a state
@@ -92,6 +94,8 @@ type attachment struct {
 	GlobalIPv6Address string
 }
 
+const rtmin = 34 // the first real-time signal that a C library leaves to programs
+
 func (d details) runs() bool { return d.State.Running && !d.State.Paused && !d.State.Restarting }
 
 // joins is the container whose network this one uses.
@@ -106,6 +110,9 @@ var signals = map[string]string{"HUP": "1", "INT": "2", "QUIT": "3", "KILL": "9"
 func (d details) stops(signal string) bool {
 	number := func(s string) string {
 		s = strings.TrimPrefix(strings.ToUpper(s), "SIG")
+		if n, err := strconv.Atoi(strings.TrimPrefix(s, "RTMIN+")); err == nil && strings.HasPrefix(s, "RTMIN+") {
+			return strconv.Itoa(rtmin + n)
+		}
 		return cmp.Or(signals[s], s)
 	}
 	switch s := number(signal); s {
@@ -157,7 +164,7 @@ func (a *Agent) containers() []Container {
 
 func (k *known) container(id string, own where) Container {
 	d := k.details
-	c := Container{ID: id, Name: clean(strings.TrimPrefix(d.Name, "/")), Run: d.State.StartedAt}
+	c := Container{ID: id, Name: clean(strings.TrimPrefix(d.Name, "/")), Run: d.State.StartedAt, OnHost: k.onHost()}
 	if c.Name == "" {
 		c.Name = id[:min(len(id), 12)]
 	}
@@ -181,6 +188,15 @@ func (k *known) container(id string, own where) Container {
 		c.Offers, c.Reason, c.Wrong = nil, err.Error(), true
 	}
 	return c
+}
+
+// onHost reports whether it has the host's network, by itself or by another container.
+func (k *known) onHost() bool {
+	mode := k.details.HostConfig.NetworkMode
+	if k.target != nil {
+		mode = k.target.HostConfig.NetworkMode
+	}
+	return mode == "host"
 }
 
 // offers is where others find what the labels say.

@@ -17,6 +17,7 @@ import (
 
 const (
 	answerTime     = 10 * time.Second
+	inspectTime    = 5 * time.Second // the Engine may be busy with that container
 	longestList    = 64 << 20
 	longestDetails = 8 << 20
 	longestEvent   = 1 << 20
@@ -72,7 +73,7 @@ func newEngine(socket string) (*engine, error) {
 				return (&net.Dialer{Timeout: answerTime}).DialContext(ctx, e.network, e.address)
 			},
 			ResponseHeaderTimeout: answerTime,
-			MaxIdleConns:          2,
+			MaxIdleConnsPerHost:   looksAtOnce,
 			IdleConnTimeout:       time.Minute,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -113,7 +114,12 @@ func (e *engine) list(ctx context.Context) ([]listed, error) {
 
 func (e *engine) inspect(ctx context.Context, id string) (details, error) {
 	var d details
-	err := e.decode(ctx, "/containers/"+url.PathEscape(id)+"/json", nil, longestDetails, &d)
+	limited, cancel := context.WithTimeout(ctx, inspectTime)
+	defer cancel()
+	err := e.decode(limited, "/containers/"+url.PathEscape(id)+"/json", nil, longestDetails, &d)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		err = answerError{fmt.Errorf("the Engine does not say how it is: no answer within %v", inspectTime)}
+	}
 	if err == nil && d.ID == "" {
 		err = answerError{errors.New("the Engine's answer has no Id")}
 	}

@@ -17,8 +17,14 @@ func Look(ctx context.Context, o Options) ([]Container, error) {
 		return nil, err
 	}
 	stream.close()
-	if err := a.lookAtAll(ctx); err != nil {
+	ids, err := a.list(ctx)
+	if err != nil {
 		return nil, err
+	}
+	for _, id := range ids {
+		if err := a.looked(a.look(ctx, id)); err != nil {
+			return nil, err
+		}
 	}
 	return a.containers(), nil
 }

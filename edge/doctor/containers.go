@@ -58,13 +58,16 @@ func containers(s subject) []Finding {
 	return out
 }
 
-// containerServers are the ports of this host that containers listen on.
+// containerServers are the ports that containers with the host's network listen on. Those that Docker publishes it takes itself, often any.
 func (h *Host) containerServers() []server {
 	if h.Engine == nil {
 		return nil
 	}
 	var out []server
 	for _, c := range h.Engine.Containers {
+		if !c.OnHost {
+			continue
+		}
 		for _, o := range c.Offers {
 			host, port, err := net.SplitHostPort(o.Addr)
 			if err != nil {

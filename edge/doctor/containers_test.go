@@ -44,10 +44,11 @@ func TestAnEngineThatCannotBeAskedIsFound(t *testing.T) {
 
 func TestPortsOfContainersMayBeTakenByOutgoingConnections(t *testing.T) {
 	text := Examine(withContainers(Engine{Containers: []docker.Container{
-		{Name: "emqx1", Offers: []docker.Offer{{Addr: ":41871"}, {Addr: "172.17.0.2:41872"}}},
-		{Name: "emqx2", Offers: []docker.Offer{{Addr: ":21871"}}},
+		{Name: "emqx1", OnHost: true, Offers: []docker.Offer{{Addr: ":41871"}, {Addr: "192.0.2.77:41872"}}},
+		{Name: "emqx2", OnHost: true, Offers: []docker.Offer{{Addr: ":21871"}}},
+		{Name: "bridge", Offers: []docker.Offer{{Addr: ":32770"}}},
 	}})).Text()
-	if !strings.Contains(text, "41871  container emqx1") || strings.Contains(text, "41872") || strings.Contains(text, "21871") {
+	if !strings.Contains(text, "41871  container emqx1") || strings.Contains(text, "41872") || strings.Contains(text, "21871") || strings.Contains(text, "32770") {
 		t.Error(text)
 	}
 }
