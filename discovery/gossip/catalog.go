@@ -185,7 +185,7 @@ func (c *catalog) patch(d delta, now time.Time) (news, fetch bool) {
 		return true, true
 	}
 	offers := make(map[place]offer)
-	if s != nil && !d.left {
+	if s != nil && !d.left && d.from > 0 { // from the beginning it is the whole set, and may not say what was removed
 		for p, o := range s.offers {
 			offers[p] = o
 		}

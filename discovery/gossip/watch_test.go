@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"log/slog"
 	"net/netip"
 	"testing"
 	"time"
@@ -28,5 +29,20 @@ func TestWhoAsksBeforeNewsAreToldDoesNotKeepThemFromWatchers(t *testing.T) {
 	case <-changed:
 	default:
 		t.Error("who watches was not told")
+	}
+}
+
+// Who learns a set from beyond a partition passes it on as a change from the beginning, and does not know what was removed.
+func TestAChangeFromTheBeginningIsTheWholeSet(t *testing.T) {
+	c := newCatalog("self~1", nil, time.Minute, newRefusals(slog.New(slog.DiscardHandler)))
+	one := func(text string) offer {
+		return offer{service: "emqx", addr: netip.MustParseAddrPort(text), weight: 1}
+	}
+	c.put(wireSet{origin: "other~1", seq: 1, offers: []offer{one("10.0.0.1:1883")}}, time.Now())
+	if news, fetch := c.patch(delta{origin: "other~1", to: 3, changed: []offer{one("10.0.1.1:1883")}}, time.Now()); !news || fetch {
+		t.Errorf("news %v, to be fetched %v", news, fetch)
+	}
+	if s := c.sets["other~1"]; s.seq != 3 || len(s.offers) != 1 || c.offers != 1 {
+		t.Errorf("%+v, %d in all", s, c.offers)
 	}
 }
