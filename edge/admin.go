@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -10,17 +11,19 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/mqedge/mqedge/admin"
 	"github.com/mqedge/mqedge/balancer"
 	"github.com/mqedge/mqedge/configs"
+	"github.com/mqedge/mqedge/edge/upgrade"
 	"github.com/mqedge/mqedge/proxy"
 )
 
 // adminServer is the admin address of a generation.
 type adminServer struct {
 	config   configs.Admin
-	listener net.Listener
+	listener *adminListener
 	from     *passed // nil: it was opened by this process
 	serve    *task   // nil until commit
 }
@@ -36,34 +39,82 @@ func (e *Edge) prepareAdmin(c configs.Admin, before, g *generation) (*adminServe
 	}
 	if old != nil && old.config.Bind == c.Bind {
 		// Only the token file changed: the same socket under a new server.
-		l, err := duplicate(old.listener)
+		l, err := duplicate(old.listener.TCPListener)
 		if err != nil {
 			return nil, fmt.Errorf("admin.bind: %w", err)
 		}
-		return &adminServer{config: c, listener: l, from: old.from}, nil
+		return &adminServer{config: c, listener: newAdminListener(l), from: old.from}, nil
 	}
 	if from := e.passedTo(toAdmin, ownerAdmin, c.Bind, c.Bind, slices.Concat(g.inUse(), before.inUse())); from != nil {
 		l, err := from.listen()
 		if err != nil {
 			return nil, fmt.Errorf("admin.bind: %w", err)
 		}
-		return &adminServer{config: c, listener: l, from: from}, nil
+		return &adminServer{config: c, listener: newAdminListener(l), from: from}, nil
 	}
 	l, err := proxy.Listen(c.Bind)
 	if err != nil {
 		return nil, fmt.Errorf("admin.bind: %w", err)
 	}
-	return &adminServer{config: c, listener: l}, nil
+	return &adminServer{config: c, listener: newAdminListener(l)}, nil
 }
 
 // duplicate returns a second listener on the socket of l.
-func duplicate(l net.Listener) (net.Listener, error) {
-	f, err := l.(*net.TCPListener).File()
+func duplicate(l *net.TCPListener) (*net.TCPListener, error) {
+	f, err := upgrade.Duplicate(l)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return net.FileListener(f)
+	again, err := net.FileListener(f)
+	if err != nil {
+		return nil, err
+	}
+	return again.(*net.TCPListener), nil
+}
+
+// adminListener can stop accepting while its server answers those who came: a server that is told to end answers nobody whose
+// request it has not read yet.
+type adminListener struct {
+	*net.TCPListener
+	mute   sync.Once
+	muted  chan struct{}
+	close  sync.Once
+	closed chan struct{}
+}
+
+func newAdminListener(l *net.TCPListener) *adminListener {
+	return &adminListener{TCPListener: l, muted: make(chan struct{}), closed: make(chan struct{})}
+}
+
+// Mute accepts nobody any more, without an error.
+func (l *adminListener) Mute() {
+	l.mute.Do(func() {
+		close(l.muted)
+		l.TCPListener.Close()
+	})
+}
+
+func (l *adminListener) Accept() (net.Conn, error) {
+	c, err := l.TCPListener.Accept()
+	if err == nil {
+		return c, nil
+	}
+	select {
+	case <-l.muted:
+		<-l.closed
+	default:
+	}
+	return nil, err
+}
+
+func (l *adminListener) Close() error {
+	l.close.Do(func() { close(l.closed) })
+	err := l.TCPListener.Close()
+	if errors.Is(err, net.ErrClosed) {
+		return nil // by Mute
+	}
+	return err
 }
 
 // commit is the revision that the Go tool recorded of the build, if it did.

@@ -11,6 +11,9 @@ import (
 // the write they are in, and some for a busy host.
 const lastCloses = 5 * time.Second
 
+// settleWithin is how long clients may take to say who they are that came in the last moment before an upgrade.
+const settleWithin = 5 * time.Second
+
 // drain takes leave of the clients as the drain section says. It returns when
 // no connection is left, at the deadline, or when stop ends.
 func (e *Edge) drain(stop context.Context) {
@@ -30,6 +33,9 @@ func (e *Edge) drain(stop context.Context) {
 	e.closeSockets(g)
 	ctx, cancel := context.WithTimeout(stop, d.Deadline)
 	defer cancel()
+	if e.Succeeded() {
+		e.serveLast(ctx, all)
+	}
 	proxy.Drain(ctx, all, d.Over)
 	if !e.waitForConnections(ctx, all) && stop.Err() == nil {
 		e.log.Warn("drain.deadline reached", "connections", active(all))
@@ -41,6 +47,13 @@ func (e *Edge) drain(stop context.Context) {
 	if err := g.gossip.leave(stop); err != nil {
 		e.log.Warn("the farewell may not have been heard by other members", "error", err)
 	}
+}
+
+// serveLast lets clients be served that came while the next process served already: it would not have refused them.
+func (e *Edge) serveLast(ctx context.Context, all []*proxy.Listener) {
+	ctx, cancel := context.WithTimeout(ctx, settleWithin)
+	defer cancel()
+	proxy.Settle(ctx, all)
 }
 
 // waitForConnections reports whether all connections ended before ctx did.
@@ -108,7 +121,7 @@ func (e *Edge) shutDown() {
 	}
 	g.gossip.stop()
 	e.end()
-	if g.admin != nil {
+	if g.admin != nil && !e.Succeeded() { // else that is under way
 		g.admin.stop()
 	}
 	if g.accessLog != nil {

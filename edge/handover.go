@@ -14,6 +14,7 @@ import (
 	"github.com/mqedge/mqedge/certs"
 	"github.com/mqedge/mqedge/discovery/docker"
 	"github.com/mqedge/mqedge/discovery/gossip"
+	"github.com/mqedge/mqedge/edge/upgrade"
 )
 
 // handoverFormat is another number when a process cannot use what one of another number says. New keys need none.
@@ -116,7 +117,7 @@ func (e *Edge) packSockets(p *parcel, g *generation) error {
 		p.add(toListeners, key, f)
 	}
 	if a := g.admin; a != nil && (a.from == nil || a.from.role != toAny) {
-		f, err := a.listener.(*net.TCPListener).File()
+		f, err := upgrade.Duplicate(a.listener)
 		if err != nil {
 			return fmt.Errorf("the socket of the admin address: %w", err)
 		}
@@ -133,11 +134,19 @@ func (m *member) pack(p *parcel) error {
 	if m == nil {
 		return nil
 	}
-	streams, packets, err := m.node.Files()
-	if err != nil {
+	tcp, udp := m.node.Sockets()
+	if tcp == nil {
 		return nil
 	}
+	streams, err := upgrade.Duplicate(tcp)
+	if err != nil {
+		return fmt.Errorf("the socket of gossip: %w", err)
+	}
 	p.add(toStreams, m.config.Bind, streams)
+	packets, err := upgrade.Duplicate(udp)
+	if err != nil {
+		return fmt.Errorf("the socket of gossip: %w", err)
+	}
 	p.add(toPackets, m.config.Bind, packets)
 	known, err := m.node.Known()
 	if err != nil {

@@ -97,7 +97,11 @@ func (e *Edge) giveWay() {
 		}
 	}
 	if g.admin != nil {
-		e.lingering.Go(g.admin.stop)
+		g.admin.listener.Mute()
+		e.lingering.Go(func() {
+			<-time.After(overlap) // also if all else ends sooner: somebody may have asked and not been answered
+			g.admin.stop()
+		})
 	}
 }
 

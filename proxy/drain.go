@@ -14,7 +14,41 @@ const (
 	// stragglers is the time between two looks for connections that were on their
 	// way to an endpoint when it was drained.
 	stragglers = time.Second
+	// settleStep is the time between two looks for connections that are not served
+	// yet.
+	settleStep = 50 * time.Millisecond
 )
+
+// Settle waits until all connections of the listeners are served, or gone, or ctx
+// ends. None may be accepted any more. It is for clients that came to this process
+// by chance and that another would have served.
+func Settle(ctx context.Context, listeners []*Listener) {
+	t := time.NewTicker(settleStep)
+	defer t.Stop()
+	for anyUnserved(listeners) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
+}
+
+func anyUnserved(listeners []*Listener) bool {
+	found := false
+	for _, l := range listeners {
+		l.conns.each(func(c *conn) bool {
+			c.mu.Lock()
+			found = c.pair == nil
+			c.mu.Unlock()
+			return !found
+		})
+		if found {
+			return true
+		}
+	}
+	return false
+}
 
 // Drain parts with all live connections of the listeners because the process
 // ends, spread evenly over the time given, so that their clients do not all come

@@ -2,10 +2,8 @@ package gossip
 
 import (
 	"encoding/json"
-	"errors"
 	"net"
 	"net/netip"
-	"os"
 	"time"
 )
 
@@ -17,26 +15,20 @@ type Predecessor struct {
 	Known   []byte // what [Node.Known] said; nil is nothing
 }
 
-// Files returns the sockets of a node that listens once more, TCP and UDP, for another process. The caller closes them.
-func (n *Node) Files() (streams, packets *os.File, err error) {
+// Sockets are those of a node that listens, for who makes another process a present of them; nil before Listen. They stay the
+// node's.
+func (n *Node) Sockets() (streams *net.TCPListener, packets *net.UDPConn) {
 	n.listening.Lock()
 	defer n.listening.Unlock()
 	if n.transport == nil {
-		return nil, nil, net.ErrClosed
+		return nil, nil
 	}
 	tcp, ok := n.transport.streams.(*net.TCPListener)
 	udp, ok2 := n.transport.packets.(*net.UDPConn)
 	if !ok || !ok2 {
-		return nil, nil, errors.ErrUnsupported
+		return nil, nil
 	}
-	if streams, err = tcp.File(); err != nil {
-		return nil, nil, err
-	}
-	if packets, err = udp.File(); err != nil {
-		streams.Close()
-		return nil, nil, err
-	}
-	return streams, packets, nil
+	return tcp, udp
 }
 
 // Known is what the state file would hold: the members and what they announced.

@@ -11,7 +11,12 @@ import (
 // successor takes the place of a node that was killed, as another process does.
 func successor(t *testing.T, before *running, o Options) *running {
 	t.Helper()
-	streams, packets, err := before.Files()
+	tcp, udp := before.Sockets()
+	streams, err := tcp.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	packets, err := udp.File()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,7 +64,7 @@ func begin(t *testing.T, state []byte) (*Successor, net.Listener) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	f, err := l.(*net.TCPListener).File()
+	f, err := Duplicate(l.(*net.TCPListener))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,11 +104,23 @@ func TestTheNewProcessServesOnTheSocketItIsGivenOnceItIsReleased(t *testing.T) {
 
 func TestANewProcessThatDoesNotServeSaysWhyAndIsGone(t *testing.T) {
 	for state, want := range map[string]string{"fail": "no: \"such\nthing\"", "exit": "exit status 7"} {
-		s, _ := begin(t, []byte(state))
+		s, l := begin(t, []byte(state))
 		if err := s.Serves(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", state, err)
 		}
 		<-s.Ended()
+		closed := make(chan struct{})
+		go func() { // blocks if the socket does
+			l.(*net.TCPListener).SetDeadline(time.Now().Add(time.Millisecond))
+			l.Accept()
+			l.Close()
+			close(closed)
+		}()
+		select {
+		case <-closed:
+		case <-time.After(10 * time.Second):
+			t.Errorf("%s: the socket blocks", state)
+		}
 	}
 }
 

@@ -74,7 +74,7 @@ func (a *Acceptor) File() (*os.File, error) {
 	if a.listen != nil {
 		return a.listen.socket.file()
 	}
-	return a.ln.File()
+	return fileOf(a.ln)
 }
 
 // Run runs f, which may wait by Accept and Pause alone, and returns after it. It

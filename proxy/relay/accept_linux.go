@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"net"
 	"os"
 	"syscall"
 	"time"
@@ -52,6 +53,19 @@ func (r *Relay) acceptInLoop(listen *Conn) (*Conn, error) {
 			return nil, os.NewSyscallError("accept4", err)
 		}
 	}
+}
+
+// fileOf is ln.File, but that the file's Fd does not make the socket block.
+func fileOf(ln *net.TCPListener) (*os.File, error) {
+	raw, err := ln.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	fd, err := duplicate(raw)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), "listener"), nil
 }
 
 func (s *socket) file() (*os.File, error) {

@@ -4,6 +4,7 @@ package relay
 
 import (
 	"errors"
+	"net"
 	"net/netip"
 	"os"
 	"syscall"
@@ -35,6 +36,7 @@ func (r *Relay) newLoopGroup(o GroupOptions) Group { return r.newPortableGroup(o
 
 func (*Relay) listenInLoop(syscall.RawConn) (*Conn, error) { return nil, errors.ErrUnsupported }
 func (*Relay) acceptInLoop(*Conn) (*Conn, error)           { return nil, errors.ErrUnsupported }
+func fileOf(ln *net.TCPListener) (*os.File, error)         { return ln.File() }
 func (*socket) file() (*os.File, error)                    { return nil, errors.ErrUnsupported }
 func (*socket) pause(time.Duration) bool                   { return false }
 
