@@ -11,7 +11,6 @@ import (
 	"github.com/mqedge/mqedge/balancer"
 	"github.com/mqedge/mqedge/proxy/accesslog"
 	"github.com/mqedge/mqedge/proxy/mqtt"
-	"github.com/mqedge/mqedge/proxy/ports"
 	"github.com/mqedge/mqedge/proxy/relay"
 	"github.com/mqedge/mqedge/proxy/ws"
 )
@@ -28,29 +27,24 @@ type conn struct {
 	next, prev *conn // of the listener's table
 	id         uint64
 	accepted   time.Duration // since listener.began
-
-	peer   netip.AddrPort  // of the TCP connection
-	client *netip.AddrPort // whom its PROXY header names; nil for the peer itself
-	tls    *tlsInfo        // nil on plain TCP
-
-	connect     mqtt.Connect
-	protocol    Protocol
-	connackCode int16  // that the client got; -1 for none
-	keepAlive   uint16 // seconds that are in force; 0 for none
-	placed      bool   // counted in listener.places
-	placedByIP  bool   // counted in listener.perIP
-
-	lease       balancer.Lease
-	source      ports.Use           // the source port, where the upstream has source addresses
-	failed      []accesslog.Attempt // before the endpoint that took it
-	connectTime time.Duration       // of that endpoint
-	sent        uint32              // to the endpoint before the relay began
-	received    uint32              // from the client before the relay began
-	answered    uint32              // by the endpoint before the relay began
+	greeting   greeting
+	lease      balancer.Lease
+	extra      *extra // nil for most; see has and more
 
 	mu    sync.Mutex
 	pair  relay.Pair // nil until the relay begins
 	early *early     // nil from then on
+
+	peerIP      [16]byte
+	peerPort    uint16
+	keepAlive   uint16 // seconds that are in force; 0 for none
+	connackCode int16  // that the client got; -1 for none
+	spoken      byte   // the protocol
+	places      places
+	connectTime micros // of the endpoint that took it
+	sent        uint32 // to the endpoint before the relay began
+	received    uint32 // from the client before the relay began
+	answered    uint32 // by the endpoint before the relay began
 }
 
 // early is what a connection has until the relay begins.
@@ -82,10 +76,13 @@ type tlsInfo struct {
 
 func newConn(l *Listener, stream *relay.Conn) *conn {
 	s := l.settings.Load()
-	return &conn{
-		listener: l, id: l.lastID.Add(1), accepted: time.Since(l.began), peer: unmap(stream.Peer()),
-		protocol: s.Protocol, connackCode: -1, early: &early{settings: s, stream: stream},
+	c := &conn{
+		listener: l, id: l.lastID.Add(1), accepted: time.Since(l.began),
+		spoken: numberOf(s.Protocol), connackCode: -1, early: l.earlies.Get().(*early),
 	}
+	*c.early = early{settings: s, stream: stream}
+	c.setPeer(unmap(stream.Peer()))
+	return c
 }
 
 func unmap(ap netip.AddrPort) netip.AddrPort {
@@ -94,10 +91,10 @@ func unmap(ap netip.AddrPort) netip.AddrPort {
 
 // from is the real client: the peer, or whom its PROXY header names.
 func (c *conn) from() netip.AddrPort {
-	if c.client != nil {
-		return *c.client
+	if client := c.has().client; client.IsValid() {
+		return client
 	}
-	return c.peer
+	return c.peer()
 }
 
 // since is when the connection was accepted.
@@ -127,7 +124,7 @@ func (c *conn) serve() {
 		c.refuse(stream, err)
 		return
 	}
-	if c.protocol == GRPC {
+	if c.protocol() == GRPC {
 		if err := c.serveCalls(client); err != nil {
 			c.refuse(client, err)
 		}
@@ -145,7 +142,7 @@ func (c *conn) serve() {
 	}
 	if err := c.relay(client, upstream, first, answer); err != nil {
 		upstream.Close()
-		c.source.Release()
+		c.releaseSource()
 		c.lease.Done(balancer.Broken)
 		c.refuse(client, err)
 	}
@@ -155,10 +152,11 @@ func (c *conn) serve() {
 // is trusted to send one, and whether it may come in.
 func (c *conn) identify(stream *relay.Conn) error {
 	s := c.early.settings
-	if c.placed = take(&c.listener.places, s.MaxConnections); !c.placed {
+	if !take(&c.listener.places, s.MaxConnections) {
 		return &refusal{reason: reasonMaxConnections, status: 503, limit: true}
 	}
-	trusted := contains(s.Trust, c.peer.Addr())
+	c.places |= placed
+	trusted := contains(s.Trust, c.peer().Addr())
 	if trusted {
 		if err := c.readProxyHeader(stream); err != nil {
 			return err
@@ -170,9 +168,10 @@ func (c *conn) identify(stream *relay.Conn) error {
 		return &refusal{reason: reasonDenied, status: 403}
 	}
 	if s.MaxConnectionsPerIP > 0 {
-		if c.placedByIP = c.listener.takePlaceOf(from, s.MaxConnectionsPerIP); !c.placedByIP {
+		if !c.listener.takePlaceOf(from, s.MaxConnectionsPerIP) {
 			return &refusal{reason: reasonMaxPerIP, status: 503, limit: true}
 		}
+		c.places |= placedByIP
 	}
 	if c.early.halfOpen = take(&c.listener.halfOpen, s.MaxHalfOpen); !c.early.halfOpen {
 		return &refusal{reason: reasonMaxHalfOpen, status: 503}
@@ -189,14 +188,14 @@ func (c *conn) identify(stream *relay.Conn) error {
 // came, to be passed on as they are.
 func (c *conn) learn(client net.Conn) ([]byte, error) {
 	s := c.early.settings
-	if !c.protocol.isMQTT() {
+	if !c.protocol().isMQTT() {
 		return nil, nil
 	}
 	client.SetReadDeadline(time.Now().Add(s.ConnectTimeout))
 	var connect mqtt.Connect
 	var first []byte
 	var err error
-	if c.protocol == MQTTOverWebSocket {
+	if c.protocol() == MQTTOverWebSocket {
 		connect, first, err = c.learnUpgraded(client)
 	} else {
 		connect, first, err = mqtt.ReadConnect(client, c.early.room.first[:], s.MaxConnectSize)
@@ -205,7 +204,7 @@ func (c *conn) learn(client net.Conn) ([]byte, error) {
 	c.listener.bytes.FromClient.Add(uint64(len(first)))
 	if err == nil {
 		c.mu.Lock() // others may list it from now on
-		c.connect = connect
+		c.greeting = greetingOf(connect)
 		c.mu.Unlock()
 		return first, nil
 	}
@@ -273,7 +272,7 @@ func (c *conn) relay(client, upstream net.Conn, first, answer []byte) error {
 		c.countConnack()
 	}
 	o := relay.Options{Idle: s.IdleTimeout, Counters: &c.listener.bytes}
-	if c.protocol.isMQTT() {
+	if c.protocol().isMQTT() {
 		o.Linger = mqttLinger
 		o.Follow = c.follow(first, answer)
 		if c.keepAlive > 0 {
@@ -314,6 +313,11 @@ func (c *conn) handOver(add func() (relay.Pair, error)) error {
 		return &refusal{reason: reasonClientGone, status: 500, err: err}
 	}
 	leaving := c.early.leaving
+	// The next connection has it, for otherwise what is gone at once would lie
+	// between what stays, and half of that memory be wasted. Of a connection that is
+	// refused somebody may still write to it.
+	*c.early = early{}
+	c.listener.earlies.Put(c.early)
 	c.pair, c.early = pair, nil
 	if leaving.reason != "" { // too late for a refusal
 		c.part(leaving, 0)
@@ -341,7 +345,7 @@ func (c *conn) done(res relay.Result) {
 	if res.Reason == relay.UpstreamReset {
 		outcome = balancer.Broken
 	}
-	c.source.Release()
+	c.releaseSource()
 	c.lease.Done(outcome)
 	reason := string(res.Reason)
 	if c.keepAlive > 0 && res.Reason == relay.IdleTimeout {
@@ -359,10 +363,10 @@ func (c *conn) done(res relay.Result) {
 func (c *conn) finish(rec accesslog.Record) {
 	l := c.listener
 	l.conns.remove(c)
-	if c.placed {
+	if c.places&placed != 0 {
 		l.places.Add(-1)
 	}
-	if c.placedByIP {
+	if c.places&placedByIP != 0 {
 		l.releasePlaceOf(c.from().Addr())
 	}
 	r := l.lines.Get().(*lastLine)

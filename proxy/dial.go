@@ -58,7 +58,7 @@ func moreTelling(before, err error) error {
 }
 
 // dialFrom connects to an address from one source after the other, as long as
-// they have no port left. The one that had is held in c.source.
+// they have no port left. The one that had is held in [extra].
 func (c *conn) dialFrom(sources *ports.Set, to netip.AddrPort, o relay.DialOptions) (*relay.Conn, error) {
 	for {
 		use, err := sources.Take(to, time.Now())
@@ -69,7 +69,7 @@ func (c *conn) dialFrom(sources *ports.Set, to netip.AddrPort, o relay.DialOptio
 		upstream, err := c.early.stream.Dial(to.String(), o)
 		switch {
 		case err == nil:
-			c.source = use
+			c.more().source = use
 			return upstream, nil
 		case errors.Is(err, syscall.EADDRNOTAVAIL) && o.Source.IsValid():
 			use.Failed(err, time.Now()) // and not taken again before the others
@@ -77,6 +77,13 @@ func (c *conn) dialFrom(sources *ports.Set, to netip.AddrPort, o relay.DialOptio
 			use.Release()
 			return nil, err
 		}
+	}
+}
+
+// releaseSource gives the port back, if one is held.
+func (c *conn) releaseSource() {
+	if c.extra != nil {
+		c.extra.source.Release()
 	}
 }
 

@@ -41,10 +41,11 @@ func (c *conn) handshake(stream *relay.Conn) (net.Conn, error) {
 		result = handshakeResumed
 	}
 	c.listener.countHandshake(result, took)
-	c.tls = &tlsInfo{version: state.Version, cipher: state.CipherSuite, serverName: state.ServerName, alpn: state.NegotiatedProtocol}
+	info := tlsInfo{version: state.Version, cipher: state.CipherSuite, serverName: state.ServerName, alpn: state.NegotiatedProtocol}
 	if len(state.VerifiedChains) > 0 {
-		c.tls.verified = true
-		c.tls.clientCN = state.PeerCertificates[0].Subject.CommonName
+		info.verified = true
+		info.clientCN = state.PeerCertificates[0].Subject.CommonName
 	}
+	c.more().tls = info
 	return secure, nil
 }

@@ -32,7 +32,7 @@ var (
 // the client, and answer, from the endpoint.
 func (c *conn) follow(first, answer []byte) relay.Follower {
 	var f relay.Follower = new(mqtt.Follower)
-	if c.protocol == MQTTOverWebSocket {
+	if c.protocol() == MQTTOverWebSocket {
 		f = new(ws.Follower)
 	}
 	f.FromClient(first)
@@ -64,14 +64,14 @@ func (c *conn) part(f farewell, left time.Duration) {
 
 // lastWords are what a client that is served can be told.
 func (c *conn) lastWords(code byte) []byte {
-	if !c.protocol.isMQTT() {
+	if !c.protocol().isMQTT() {
 		return nil
 	}
 	var words []byte
-	if c.connect.Level == mqtt.Level5 && c.connackCode == 0 {
+	if c.greeting.level == mqtt.Level5 && c.connackCode == 0 {
 		words = mqtt.AppendDisconnect(nil, code)
 	}
-	if c.protocol != MQTTOverWebSocket {
+	if c.protocol() != MQTTOverWebSocket {
 		return words
 	}
 	if words != nil {

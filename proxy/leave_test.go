@@ -232,7 +232,7 @@ func TestTheNewestWithoutASessionAreRebalancedFirst(t *testing.T) {
 	choose := func(perSecond int) []string {
 		var ids []string
 		for _, c := range (Rebalancing{PerSecond: perSecond}).choose(r.conns.all(), pool, pool.Surplus(0)) {
-			ids = append(ids, c.connect.ClientID)
+			ids = append(ids, c.greeting.connect().ClientID)
 		}
 		return ids
 	}

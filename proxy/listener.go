@@ -31,6 +31,7 @@ type Listener struct {
 	connects   *pacer       // of ConnectRate
 	fulls      *pacer       // of FullHandshakes
 	turnedAway atomic.Int32 // on their way out, of those beyond a limit
+	earlies    sync.Pool    // of *early
 	rooms      sync.Pool    // of *room
 	lines      sync.Pool    // of *lastLine
 
@@ -52,6 +53,7 @@ type Listener struct {
 func NewListener(name string, r *relay.Relay, m *Metrics, log *slog.Logger, s *Settings) *Listener {
 	l := &Listener{name: name, began: time.Now(), relay: r, metrics: m, log: log.With("listener", name), perIP: make(map[netip.Addr]int)}
 	l.settings.Store(s)
+	l.earlies.New = func() any { return new(early) }
 	l.rooms.New = func() any { return new(room) }
 	l.lines.New = func() any { return new(lastLine) }
 	l.connects, l.fulls = newPacer(&l.serving, s.ConnectRate), newPacer(&l.serving, s.FullHandshakes)

@@ -62,8 +62,9 @@ func (c *conn) believe(h *proxyproto.Header) error {
 		return errors.New("the PROXY header names no TCP addresses")
 	}
 	client := unmap(source.AddrPort())
+	x := c.more()
 	c.mu.Lock() // others may list it
-	c.client, c.early.dialled = &client, unmap(destination.AddrPort())
+	x.client, c.early.dialled = client, unmap(destination.AddrPort())
 	c.mu.Unlock()
 	return nil
 }
@@ -91,7 +92,7 @@ func (c *conn) refuseProxyHeader(stream *relay.Conn) error {
 		buf = buf[:len(buf)+n]
 		switch {
 		case bytes.HasPrefix(buf, []byte(signatureV1)), bytes.HasPrefix(buf, []byte(signatureV2)):
-			return &refusal{reason: reasonProxyUntrusted, status: 400, err: fmt.Errorf("%s is not in proxy_protocol.trust", c.peer.Addr())}
+			return &refusal{reason: reasonProxyUntrusted, status: 400, err: fmt.Errorf("%s is not in proxy_protocol.trust", c.peer().Addr())}
 		case len(buf) > 0 && !strings.HasPrefix(signatureV1, string(buf)) && !strings.HasPrefix(signatureV2, string(buf)):
 			stream.Unread(buf)
 			return nil
@@ -166,8 +167,8 @@ func (c *conn) appendProxyHeader(dst []byte, version byte) ([]byte, error) {
 		return appendHeaderV1(dst, source, destination), nil
 	}
 	var tlvs []byte
-	if c.tls != nil {
-		list, err := c.tls.tlvs()
+	if t := c.tls(); t != nil {
+		list, err := t.tlvs()
 		if err != nil {
 			return nil, err
 		}

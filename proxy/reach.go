@@ -57,18 +57,19 @@ func (c *conn) reach(first []byte) (upstream net.Conn, answer []byte, err error)
 			lease.Established(took)
 			answer, err = c.await(upstream)
 			if err == nil {
-				if c.protocol.isMQTT() {
+				if c.protocol().isMQTT() {
 					lease.Answered(time.Since(start) - took)
 				}
 				c.mu.Lock()
-				c.lease, c.connectTime = lease, took
+				c.lease, c.connectTime = lease, microsOf(took)
 				c.mu.Unlock()
 				return upstream, answer, nil
 			}
 			upstream.Close()
 		}
-		c.source.Release()
-		c.failed = append(c.failed, accesslog.Attempt{Addr: lease.Addr(), ConnectTime: took, Failed: true})
+		c.releaseSource()
+		x := c.more()
+		x.failed = append(x.failed, accesslog.Attempt{Addr: lease.Addr(), ConnectTime: took, Failed: true})
 		if err == errClientLeft {
 			lease.Done(balancer.Served) // it did take the connection
 			return nil, nil, &refusal{reason: reasonClientGone, status: 400, err: err}
@@ -90,12 +91,12 @@ func (c *conn) key(by string) balancer.Key {
 	case "":
 		return 0
 	case "client_id":
-		key = c.connect.ClientID
+		key = c.greeting.connect().ClientID
 	case "username":
-		key = c.connect.Username
+		key = c.greeting.connect().Username
 	case "sni":
-		if c.tls != nil {
-			key = c.tls.serverName
+		if t := c.tls(); t != nil {
+			key = t.serverName
 		}
 	}
 	if key == "" {
@@ -115,7 +116,7 @@ func (c *conn) connectTo(addr string, first []byte, began time.Time) (net.Conn, 
 	if err != nil {
 		return nil, err
 	}
-	if time.Since(began) > staleAfter && c.protocol.isMQTT() && c.early.stream.Left() {
+	if time.Since(began) > staleAfter && c.protocol().isMQTT() && c.early.stream.Left() {
 		stream.Close()
 		return nil, errClientLeft
 	}
@@ -196,19 +197,19 @@ func (d *declined) Error() string {
 // await reads the endpoint's answer to CONNECT, which is not shown to the client
 // while another endpoint may give a better one.
 func (c *conn) await(upstream net.Conn) ([]byte, error) {
-	if !c.protocol.isMQTT() {
+	if !c.protocol().isMQTT() {
 		return nil, nil
 	}
 	s := c.early.settings
-	c.keepAlive = c.connect.KeepAlive
+	c.keepAlive = c.greeting.keepAlive
 	upstream.SetReadDeadline(time.Now().Add(connackTimeout))
 	var connack mqtt.Connack
 	var answer []byte
 	var err error
 	if c.early.upgrade != nil {
-		connack, answer, err = ws.ReadConnack(upstream, c.early.rest, c.connect.Level, s.MaxConnectSize)
+		connack, answer, err = ws.ReadConnack(upstream, c.early.rest, c.greeting.level, s.MaxConnectSize)
 	} else {
-		connack, answer, err = mqtt.ReadConnack(upstream, c.early.room.answer[:], c.connect.Level, s.MaxConnectSize)
+		connack, answer, err = mqtt.ReadConnack(upstream, c.early.room.answer[:], c.greeting.level, s.MaxConnectSize)
 	}
 	switch {
 	case errors.Is(err, mqtt.ErrAuthFirst), errors.Is(err, mqtt.ErrTooLarge), errors.Is(err, mqtt.ErrNotConnack) && len(answer) > 0:
@@ -217,8 +218,8 @@ func (c *conn) await(upstream net.Conn) ([]byte, error) {
 		return nil, fmt.Errorf("%w within %v", errNoAnswer, connackTimeout)
 	case err != nil:
 		return nil, fmt.Errorf("%w, it closed the connection: %w", errNoAnswer, err)
-	case !s.OneEndpoint && mqtt.Retryable(c.connect.Level, connack.ReasonCode):
-		return nil, &declined{c.connect.Level, connack.ReasonCode, answer}
+	case !s.OneEndpoint && mqtt.Retryable(c.greeting.level, connack.ReasonCode):
+		return nil, &declined{c.greeting.level, connack.ReasonCode, answer}
 	}
 	c.connackCode = int16(connack.ReasonCode)
 	if connack.HasServerKeepAlive { // MQTT-3.2.2-21

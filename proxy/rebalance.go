@@ -64,9 +64,9 @@ func (r Rebalancing) choose(conns []*conn, p *balancer.Pool, surplus map[string]
 	candidates := slices.DeleteFunc(conns, func(c *conn) bool { return !c.misplaced(p, r.HashKey, surplus) })
 	slices.SortFunc(candidates, func(a, b *conn) int {
 		switch {
-		case a.connect.CleanStart == b.connect.CleanStart:
+		case a.greeting.cleanStart == b.greeting.cleanStart:
 			return b.since().Compare(a.since())
-		case a.connect.CleanStart:
+		case a.greeting.cleanStart:
 			return -1
 		}
 		return 1

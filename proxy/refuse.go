@@ -27,7 +27,7 @@ const (
 func (c *conn) turnAway(stream *relay.Conn, err error) {
 	client := net.Conn(stream)
 	var r *refusal
-	if errors.As(err, &r) && r.limit && c.protocol.isMQTT() {
+	if errors.As(err, &r) && r.limit && c.protocol().isMQTT() {
 		defer c.listener.turnedAway.Add(-1)
 		if c.listener.turnedAway.Add(1) <= mostTurnedAway {
 			client = c.hearOut(stream)
@@ -43,7 +43,7 @@ func (c *conn) hearOut(stream *relay.Conn) net.Conn {
 	s.HandshakeTimeout, s.ConnectTimeout = min(s.HandshakeTimeout, turnAwayTime), min(s.ConnectTimeout, turnAwayTime)
 	s.ProxyTimeout = min(s.ProxyTimeout, turnAwayTime)
 	c.early.settings, c.early.turnedAway = &s, true
-	if !c.early.header && contains(s.Trust, c.peer.Addr()) && c.readProxyHeader(stream) != nil {
+	if !c.early.header && contains(s.Trust, c.peer().Addr()) && c.readProxyHeader(stream) != nil {
 		return stream
 	}
 	client, err := c.handshake(stream)
@@ -80,7 +80,7 @@ func (c *conn) refuse(client net.Conn, err error) {
 	if r.reason != reasonClientGone {
 		l.lastRefusal.Store(&text)
 	}
-	l.log.Debug("refused", "client", c.from(), "peer", c.peer, "reason", r.reason, "error", r.err)
+	l.log.Debug("refused", "client", c.from(), "peer", c.peer(), "reason", r.reason, "error", r.err)
 	c.finish(accesslog.Record{
 		Status: r.status, Reason: r.reason,
 		BytesReceived: uint64(c.received), BytesSent: uint64(c.answered),
@@ -90,7 +90,7 @@ func (c *conn) refuse(client net.Conn, err error) {
 // words are the CONNACK that refuses the client, the endpoint's own if there is
 // one; nil if it is to hear none.
 func (c *conn) words(r *refusal) []byte {
-	if c.connect.Level == 0 || c.early.greeted {
+	if c.greeting.level == 0 || c.early.greeted {
 		return nil
 	}
 	var d *declined
@@ -102,7 +102,7 @@ func (c *conn) words(r *refusal) []byte {
 	if !ok {
 		return nil
 	}
-	packet := mqtt.AppendConnack(nil, c.connect.Level, code)
+	packet := mqtt.AppendConnack(nil, c.greeting.level, code)
 	c.connackCode = int16(packet[3]) // in every version
 	if c.early.upgrade == nil {
 		return packet

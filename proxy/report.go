@@ -113,7 +113,7 @@ func (l *Listener) Kick(clientID string) int {
 func (c *conn) matches(f Filter) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return (f.ClientID == "" || f.ClientID == c.connect.ClientID) &&
+	return (f.ClientID == "" || f.ClientID == c.greeting.connect().ClientID) &&
 		(f.Upstream == "" || f.Upstream == c.lease.Upstream()) &&
 		(f.Endpoint == "" || f.Endpoint == c.lease.Addr())
 }
@@ -122,16 +122,17 @@ func (c *conn) matches(f Filter) bool {
 func (c *conn) snapshot() Connection {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	connect := c.greeting.connect()
 	d := Connection{
-		ID: c.id, Peer: c.peer, Client: c.from(), Since: c.since(), Upstream: c.lease.Upstream(), Endpoint: c.lease.Addr(),
-		ClientID: c.connect.ClientID, Username: c.connect.Username,
-		Version: c.connect.Version(), KeepAlive: c.connect.KeepAlive,
+		ID: c.id, Peer: c.peer(), Client: c.from(), Since: c.since(), Upstream: c.lease.Upstream(), Endpoint: c.lease.Addr(),
+		ClientID: connect.ClientID, Username: connect.Username,
+		Version: connect.Version(), KeepAlive: connect.KeepAlive,
 	}
 	if c.pair != nil {
 		in, out := c.pair.Bytes()
 		d.BytesIn, d.BytesOut = uint64(c.received)+in, uint64(c.answered)+out
-		if c.tls != nil {
-			d.ServerName = c.tls.serverName
+		if t := c.tls(); t != nil {
+			d.ServerName = t.serverName
 		}
 	}
 	return d
@@ -149,20 +150,19 @@ func (c *conn) describe(r *lastLine) {
 	r.Time = time.Now()
 	r.SessionTime = r.Time.Sub(c.since())
 	r.Listener = c.listener.name
-	r.RemoteAddr = c.peer
-	if c.client != nil {
-		r.ProxyProtocolAddr = c.client.Addr()
-	}
-	r.Attempts = c.failed
+	r.RemoteAddr = c.peer()
+	r.ProxyProtocolAddr = c.has().client.Addr()
+	r.Attempts = append(r.attempt[:0], c.has().failed...)
 	if addr := c.lease.Addr(); addr != "" {
-		r.Attempts = append(append(r.attempt[:0], c.failed...), accesslog.Attempt{Addr: addr, ConnectTime: c.connectTime})
+		r.Attempts = append(r.Attempts, accesslog.Attempt{Addr: addr, ConnectTime: c.connectTime.duration()})
 	}
-	if t := c.tls; t != nil {
+	if t := c.tls(); t != nil {
 		r.TLSProtocol, r.TLSCipher = t.versionName(), t.cipherName()
 		r.ServerName, r.ClientCN = t.serverName, t.clientCN
 	}
-	r.MQTTClientID, r.MQTTUsername = c.connect.ClientID, c.connect.Username
-	r.MQTTVersion, r.MQTTKeepalive = c.connect.Version(), c.connect.KeepAlive
+	connect := c.greeting.connect()
+	r.MQTTClientID, r.MQTTUsername = connect.ClientID, connect.Username
+	r.MQTTVersion, r.MQTTKeepalive = connect.Version(), connect.KeepAlive
 	r.ConnackCode = int(c.connackCode)
 }
 
