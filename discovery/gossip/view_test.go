@@ -364,3 +364,18 @@ func TestADeltaFitsIntoAPacketOrOnlySaysThatThereIsMore(t *testing.T) {
 		t.Errorf("199 removals in one packet: %+v", m)
 	}
 }
+
+func TestADeltaFromNothingLeavesNothingOfWhatWasKnown(t *testing.T) {
+	d := newDesk(t)
+	d.joins("a~1", 2)
+	d.says("a~1", at("emqx", "10.0.0.1:1883", "10.0.0.2:1883")...)
+	d.sees("10.0.0.1:1883", "10.0.0.2:1883")
+	o, err := at("emqx", "10.0.0.3:1883")[0].offer(netip.Addr{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.c.patch(delta{origin: "a~1", to: 9, changed: []offer{o}}, d.now) // as one is passed on that came from beyond a partition
+	if got := d.c.sets["a~1"].offers; len(got) != 1 {
+		t.Errorf("%v", got)
+	}
+}

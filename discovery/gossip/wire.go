@@ -30,7 +30,7 @@ const (
 
 var errMalformed = errors.New("malformed message")
 
-// delta brings a set of any number from from up to to.
+// delta brings a set of any number from from up to to. From 0 it has all offers.
 type delta struct {
 	origin   string
 	from, to uint64 // equal: it only says that to exists
