@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -199,9 +201,10 @@ func (s *simulation) run(count, each int) {
 	s.until(fmt.Sprintf("%d members with %d endpoints started within %v", count, count*each, time.Duration(count/10)*20*time.Millisecond), 10*time.Minute, all)
 
 	time.Sleep(time.Minute)
-	before := s.traffic()
+	before, busy := s.traffic(), cpu(s.t)
 	time.Sleep(2 * time.Minute)
-	s.t.Logf("at rest: %.0f bytes a second for each member, in and out", float64(s.traffic()-before)/float64(count)/120)
+	s.t.Logf("at rest: for each member %.0f bytes in and out and %v of a processor a second, and %d KiB of memory", float64(s.traffic()-before)/float64(count)/120,
+		(cpu(s.t)-busy)/time.Duration(count)/120, heap()/uint64(count)>>10)
 
 	before = s.traffic()
 	late := s.start(each)
@@ -255,9 +258,24 @@ func (s *simulation) run(count, each int) {
 	time.Sleep(time.Minute) // for the last of memberlist's timers: time stops when the test returns
 }
 
-// A thousand take minutes and gigabytes:
+// cpu is the time that all members together have used, which the bubble does not change. Sockets are not in it: there are none.
+func cpu(t *testing.T) time.Duration {
+	var used syscall.Rusage
+	must(t, syscall.Getrusage(syscall.RUSAGE_SELF, &used))
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+}
+
+// heap is what all members together hold.
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// A thousand take up to an hour on two busy cores, and gigabytes:
 //
-//	go test -v -run TestManyMembersAgree -members 1000 -timeout 30m ./discovery/gossip
+//	go test -v -run TestManyMembersAgree -members 1000 -timeout 90m ./discovery/gossip
 var simulated = flag.Int("members", 50, "how many members TestManyMembersAgree has, with 5 endpoints each")
 
 func TestManyMembersAgree(t *testing.T) {
