@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
@@ -31,6 +32,7 @@ type device struct {
 	version byte          // of MQTT
 	leave   chan struct{} // tells it to disconnect
 	lastID  uint16        // of its messages
+	waiting atomic.Bool   // for the acknowledgement of the latest: on a machine that is too slow nothing piles up
 }
 
 // reading is what a device publishes.
@@ -68,6 +70,7 @@ func (d *device) connection(ctx context.Context) bool {
 		return false
 	}
 	d.fleet.opened(d.index, c)
+	d.waiting.Store(false)
 	done := make(chan struct{})
 	var publishing sync.WaitGroup
 	publishing.Go(func() { d.publish(c, done) })
@@ -88,6 +91,7 @@ func (d *device) receive(c *client) {
 		}
 		switch pk.FixedHeader.Type {
 		case packets.Puback:
+			d.waiting.Store(false)
 			d.fleet.acknowledged(d.index, pk.PacketID)
 		case packets.Publish:
 			var r reading
@@ -114,9 +118,10 @@ func (d *device) publish(c *client, done <-chan struct{}) {
 		case <-next.C:
 			next.Reset(publishEvery)
 		}
-		if d.fleet.quiet.Load() {
+		if d.fleet.quiet.Load() || d.waiting.Load() {
 			continue
 		}
+		d.waiting.Store(true)
 		d.lastID = max(d.lastID+1, 1) // 0 is no packet identifier
 		payload, _ := json.Marshal(reading{d.lastID, 20 + float64(rand.IntN(50))/10})
 		d.fleet.published(d.index, d.lastID)

@@ -37,7 +37,7 @@ func (d *demo) find(ctx context.Context) {
 	began := time.Now()
 	brokers := d.cluster.addresses()
 	var known, providers int
-	all := until(ctx, hearsay, func() bool {
+	all := until(ctx, patience, func() bool {
 		s, err := d.front.admin.Status(ctx)
 		if err != nil {
 			return false
@@ -87,7 +87,7 @@ func (d *demo) add(ctx context.Context) {
 	}
 	addr := d.cluster.addr(latecomer)
 	var e admin.Endpoint
-	used := until(ctx, hearsay, func() bool {
+	used := until(ctx, patience, func() bool {
 		e, err = d.front.endpoint(ctx, addr)
 		return err == nil && e.Up
 	})
@@ -96,7 +96,7 @@ func (d *demo) add(ctx context.Context) {
 		return
 	}
 	if !used {
-		d.promises.added.record(false, "not within %v", hearsay)
+		d.promises.added.record(false, "not within %v", patience)
 		d.screen.say("Broker %d (%s) is announced, and the edge does not use it.", latecomer+1, addr)
 		return
 	}
@@ -122,7 +122,7 @@ func (d *demo) withdraw(ctx context.Context) {
 	}
 	d.screen.say("The agent withdraws broker %d, with %d devices on it.", latecomer+1, len(its))
 	back, left := 0, 0
-	until(ctx, d.plan.drainOver+hearsay, func() bool {
+	until(ctx, d.plan.drainOver+patience, func() bool {
 		back, _ = returned(before, d.fleet.snapshot(), its, began)
 		left = len(d.cluster.clientsOf(latecomer))
 		return back == len(its) && left == 0

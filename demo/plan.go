@@ -7,12 +7,9 @@ const (
 	round    = 30 * time.Second // of a demo without an end
 
 	// patience is how long something promised may take before it counts as
-	// broken. On an idle machine all of it takes milliseconds.
-	patience = 5 * time.Second
-
-	// hearsay is how long gossip may take, which pauses between attempts and gathers
-	// changes. On an idle machine it takes a fraction of a second.
-	hearsay = 10 * time.Second
+	// broken. On an idle machine all of it takes a fraction of a second; this is for
+	// one that has ten times as much to do as it can.
+	patience = 10 * time.Second
 
 	// longestOutage is that of a hook server. The longer it is away, the more rarely
 	// the edge tries to connect; after this time within less than patience.

@@ -27,7 +27,7 @@ func newPromises() *promises {
 		kill:      promise{text: fmt.Sprintf("the devices of a killed broker are with the others within %v", patience)},
 		ejection:  promise{text: "the edge takes a killed broker out"},
 		comeback:  promise{text: "a broker that is back gets connections again"},
-		added:     promise{text: fmt.Sprintf("a broker that is announced while all runs is in use within %v and gets devices", hearsay)},
+		added:     promise{text: fmt.Sprintf("a broker that is announced while all runs is in use within %v and gets devices", patience)},
 		withdrawn: promise{text: "the devices of a broker that is withdrawn are moved to the others, bit by bit"},
 		heir:      promise{text: fmt.Sprintf("the hook calls of a killed hook server are with the other within %v", patience)},
 		heard:     promise{text: "a hook server that is back hears OnProviderLoaded first and gets its devices again"},

