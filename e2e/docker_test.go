@@ -173,12 +173,12 @@ func (h *dockerHost) unhealthy(t *testing.T) {
 	build.docker("commit", "-c", `HEALTHCHECK --interval=300ms --timeout=5s --retries=1 CMD ["/broker", "health"]`, from.name, image)
 	t.Cleanup(func() { build.docker("rmi", "-f", image) })
 
-	e, agent, host, service := dockerPair(t, 9, "{host: 127.0.0.1}")
+	e, agent, _, service := dockerPair(t, 9, "{host: 127.0.0.1}")
+	const host = "127.0.0.1:"
 	steady := h.run(t, "-p", "1883", "--label", "mqedge.service="+service, "--label", "mqedge.port=1883",
 		"--label", "mqedge.check=none", "-e", "EMQX_LISTENERS__TCP__DEFAULT__PROXY_PROTOCOL=true")
 	c := h.runImage(t, image, "-p", "1883", "--label", "mqedge.service="+service, "--label", "mqedge.port=1883",
 		"--label", "mqedge.check=mqtt", "-e", "EMQX_LISTENERS__TCP__DEFAULT__PROXY_PROTOCOL=true")
-	host = "127.0.0.1:"
 	all := []string{host + steady.published(1883), host + c.published(1883)}
 	e.awaitEndpoints("emqx", all...)
 
