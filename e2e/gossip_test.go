@@ -38,7 +38,7 @@ type cluster struct {
 // newCluster is of one test; number tells those of this package apart, and the process id other runs of the tests.
 func newCluster(t testing.TB, number int) *cluster {
 	pid := os.Getpid()
-	return &cluster{t: t, net: fmt.Sprintf("127.%d.%d.", 40+16*number+pid/256%16, pid%256), keys: gossipKey()}
+	return &cluster{t: t, net: fmt.Sprintf("127.%d.%d.", 30+16*number+pid/256%16, pid%256), keys: gossipKey()}
 }
 
 // section is a gossip section for one more member, which knows the first.

@@ -3,6 +3,8 @@ package e2e
 import (
 	"crypto/tls"
 	"fmt"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -120,4 +122,58 @@ func copyOf(config *tls.Config) *tls.Config {
 	kept, _ := config.ClientSessionCache.Get(config.ServerName)
 	c.ClientSessionCache.Put(config.ServerName, kept)
 	return c
+}
+
+func TestOpenSSLResumesOnAnotherEdgeOfTheCluster(t *testing.T) {
+	t.Parallel()
+	openssl := program(t, "openssl")
+	c := newCluster(t, 13)
+	pair, node := newAuthority(t).server().yaml(), startFake(t, acknowledge)
+	var all []*edge
+	for range 2 {
+		all = append(all, c.prepare(fmt.Sprintf("listeners:\n  mqtts: {bind: 127.0.0.1:0, upstream: emqx, tls: {certificates: [%s]}}\nupstreams:\n  emqx: {endpoints: %s}\n%s",
+			pair, endpoints(node.address()), c.section(""))))
+	}
+	for _, e := range all {
+		e.launch()
+		e.awaitReady()
+	}
+	all[1].awaitSecrets()
+	for _, version := range []string{"-tls1_2", "-tls1_3"} {
+		session := filepath.Join(t.TempDir(), "session")
+		eventually(t, func() string { // the first may have begun with keys of its own
+			if out := handshake(t, openssl, all[0], session, version, "-sess_out", session); !strings.Contains(out, "New, TLSv1.") {
+				t.Fatalf("%s: %s", version, out)
+			}
+			if out := handshake(t, openssl, all[1], "", version, "-sess_in", session); !strings.Contains(out, "Reused, TLSv1.") {
+				return version + ": a full handshake"
+			}
+			return ""
+		})
+	}
+}
+
+// handshake runs s_client until it has written the file of a session, if one is named, and returns what it says.
+func handshake(t *testing.T, openssl string, e *edge, file string, options ...string) string {
+	t.Helper()
+	client := exec.Command(openssl, append([]string{"s_client", "-connect", e.addr("mqtts"), "-servername", "edge.example"}, options...)...)
+	var out output
+	client.Stdout = &out
+	in, err := client.StdinPipe()
+	must(t, err)
+	must(t, client.Start())
+	eventually(t, func() string {
+		if file != "" {
+			if text, _ := os.ReadFile(file); !strings.Contains(string(text), "END SSL SESSION") {
+				return "no session yet"
+			}
+		}
+		if !strings.Contains(out.text(), "Cipher is") {
+			return "no handshake yet: " + out.text()
+		}
+		return ""
+	})
+	in.Close()
+	client.Wait() // the edge ends a connection without CONNECT as it likes
+	return out.text()
 }
