@@ -91,14 +91,14 @@ const byHand = "drained by hand"
 
 // wanted are the drains to be in force.
 func (d *drains) wanted() map[place]handDrain {
+	maps.DeleteFunc(d.local, func(p place, own handDrain) bool { // this edge is back and hears of it, or that it ended
+		return own.stays && d.node != nil && d.node.LastWord(factDrain, p.key()) >= own.word
+	})
 	wanted, exempt := make(map[place]handDrain), make(map[place]uint64)
 	for _, f := range d.shared() {
 		p, ok := placeOf(f.Key)
 		if !ok {
 			continue
-		}
-		if own, here := d.local[p]; here && own.stays {
-			delete(d.local, p) // this edge hears of it again
 		}
 		if d.exempt[p] == f.Stamp {
 			exempt[p] = f.Stamp

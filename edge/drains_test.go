@@ -151,3 +151,34 @@ func TestADrainByHandGoesOnWhenItsEndpointIsAnnouncedAgain(t *testing.T) {
 		t.Error("a move goes on after the end of the drain")
 	}
 }
+
+func TestADrainThatStayedWhenGossipWentEndsWithTheNextWordOnIt(t *testing.T) {
+	e, node := cornered(t, "10.0.0.1:1883")
+	must(t, control{e}.Drain("emqx", "10.0.0.1:1883", admin.Drain{Keep: true}))
+	draining := func(want bool) {
+		t.Helper()
+		e.settleNow()
+		if got := e.current.Load().upstreams["emqx"].pool.Status().Endpoints[0].Draining; got != want {
+			t.Errorf("draining %v, want %v", got, want)
+		}
+	}
+	follow := func(n *gossip.Node) {
+		e.drains.follow(&member{config: &configs.Gossip{Share: []string{shareDrains}}, node: n})
+	}
+	e.drains.follow(nil)
+	draining(true)
+	other, err := gossip.New(gossip.Options{Name: "edge-1", Bind: "127.0.0.1:0"})
+	must(t, err)
+	follow(other)
+	draining(true) // nothing was heard yet
+	other.Adopt(node)
+	draining(true)
+	if len(e.drains.local) > 0 {
+		t.Errorf("it is still of this edge alone: %+v", e.drains.local)
+	}
+	e.drains.follow(nil)
+	must(t, node.Unshare(factDrain, "emqx 10.0.0.1:1883")) // meanwhile, elsewhere
+	follow(other)
+	other.Adopt(node)
+	draining(false)
+}

@@ -102,6 +102,13 @@ func (n *Node) Shared(kind string) []Fact {
 	return n.facts.list(kind, time.Now())
 }
 
+// LastWord is the stamp of the last word on a key, be it a fact or its end; 0 when there is none.
+func (n *Node) LastWord(kind, key string) uint64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.facts.kinds[kind][key].stamp
+}
+
 // WatchShared calls update with what holds of a kind, first at once and then after every new word, until ctx ends. Calls do not
 // overlap.
 func (n *Node) WatchShared(ctx context.Context, kind string, update func([]Fact)) {
