@@ -148,17 +148,17 @@ func kindTexts() map[string]string {
 	}
 }
 
-// FindKey returns the key that a path means, in which a step may be a name as it is in a file, * or NAME, and a list may
-// have an index. The error says what was probably meant.
-func FindKey(text string) (Key, error) {
-	at, rest := Keys(), strings.TrimSuffix(strings.TrimSpace(text), ".")
+// Find returns the key below k that a path means, in which a step may be a name as it is in a file, * or NAME, and a list
+// may have an index. The error says what was probably meant.
+func (k Key) Find(text string) (Key, error) {
+	at, rest := k, strings.TrimSuffix(strings.TrimSpace(text), ".")
 	if rest == "" {
 		return at, nil
 	}
 	for rest != "" {
 		next, left, ok := step(at, rest)
 		if !ok {
-			return Key{}, unknownKey(text, at, rest)
+			return Key{}, k.unknown(text, at, rest)
 		}
 		at, rest = next, left
 	}
@@ -194,17 +194,18 @@ func afterName(rest string) string {
 	return after
 }
 
-// unknownKey says what may be meant by a path: one here that is spelled like it, or a key of that name elsewhere.
-func unknownKey(text string, at Key, rest string) error {
+// unknown says what may be meant by a path of which rest is not below at: a key here that is spelled like it, or one of
+// that name elsewhere.
+func (k Key) unknown(text string, at Key, rest string) error {
 	name, _, _ := strings.Cut(rest, ".")
 	name, _, _ = strings.Cut(name, "[")
 	var here, elsewhere []string
-	for _, k := range at.Keys {
-		here = append(here, k.name)
+	for _, key := range at.Keys {
+		here = append(here, key.name)
 	}
-	for _, k := range Keys().All() {
-		if len(elsewhere) < 5 && (k.name == text || strings.HasSuffix(k.Path, "."+text)) {
-			elsewhere = append(elsewhere, k.Path)
+	for _, key := range k.All() {
+		if len(elsewhere) < 5 && (key.name == text || strings.HasSuffix(key.Path, "."+text)) {
+			elsewhere = append(elsewhere, key.Path)
 		}
 	}
 	like := suggest(name, here)

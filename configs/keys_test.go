@@ -7,6 +7,7 @@ import (
 )
 
 func TestAKeyIsFoundByItsNamesInAFile(t *testing.T) {
+	root := Keys()
 	for text, want := range map[string]string{
 		"upstreams.emqx.balance":                        "upstreams.NAME.balance",
 		"upstreams.*.health.active.type":                "upstreams.NAME.health.active.type",
@@ -28,7 +29,7 @@ func TestAKeyIsFoundByItsNamesInAFile(t *testing.T) {
 		"upstreams..balance":   "upstreams.NAME.balance",
 		"log.level.deep.still": "",
 	} {
-		k, err := FindKey(text)
+		k, err := root.Find(text)
 		if found := err == nil && text != ""; found != (want != "") || k.Path != want {
 			t.Errorf("%q is %q, %v", text, k.Path, err)
 		}
@@ -36,6 +37,7 @@ func TestAKeyIsFoundByItsNamesInAFile(t *testing.T) {
 }
 
 func TestAKeyThatIsNotThereIsGuessed(t *testing.T) {
+	root := Keys()
 	for text, want := range map[string]string{
 		"listners":               `there is no key "listners": did you mean listeners?`,
 		"upstreams.emqx.balanse": `there is no key "upstreams.emqx.balanse": did you mean upstreams.NAME.balance?`,
@@ -45,7 +47,7 @@ func TestAKeyThatIsNotThereIsGuessed(t *testing.T) {
 		"drain.zzzzzzzz":         `there is no key "drain.zzzzzzzz": the keys of drain are delay, over or deadline`,
 		"zzzzzzzzz":              `there is no key "zzzzzzzzz": the keys of the file are `,
 	} {
-		if _, err := FindKey(text); err == nil || !strings.HasPrefix(err.Error(), want) {
+		if _, err := root.Find(text); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
@@ -53,12 +55,13 @@ func TestAKeyThatIsNotThereIsGuessed(t *testing.T) {
 
 func TestEveryKeyIsExplained(t *testing.T) {
 	var paths []string
-	for _, k := range Keys().All() {
+	root := Keys()
+	for _, k := range root.All() {
 		paths = append(paths, strings.ReplaceAll(k.Path, "NAME", "*"))
 		if k.Text == "" || k.Value == "" || k.Since == "" || k.Required == (k.Default != "") && len(k.Keys) == 0 && k.Path != "gossip.announce[].tags" {
 			t.Errorf("%s: %+v", k.Path, k)
 		}
-		if found, err := FindKey(k.Path); err != nil || found.Path != k.Path {
+		if found, err := root.Find(k.Path); err != nil || found.Path != k.Path {
 			t.Errorf("%s is found as %s, %v", k.Path, found.Path, err)
 		}
 	}
@@ -70,6 +73,7 @@ func TestEveryKeyIsExplained(t *testing.T) {
 }
 
 func TestWhatMayBeWrittenHasItsUnitAndItsBounds(t *testing.T) {
+	root := Keys()
 	for path, want := range map[string]string{
 		"listeners.NAME.tcp.keepalive":         "a duration such as 5s or 1m30s, at most 9h",
 		"listeners.NAME.mqtt.max_connect_size": "a number of bytes, or one with KiB, MiB or GiB, from 128 to 16MiB",
@@ -82,19 +86,20 @@ func TestWhatMayBeWrittenHasItsUnitAndItsBounds(t *testing.T) {
 		"upstreams":                            "sections by names of your choice",
 		"gossip.announce[].tags":               "texts by names of your choice",
 	} {
-		if k, err := FindKey(path); err != nil || k.Value != want {
+		if k, err := root.Find(path); err != nil || k.Value != want {
 			t.Errorf("%s is %s, %v, want %s", path, k.Value, err, want)
 		}
 	}
 }
 
-// FuzzFindKey looks for paths that end the program.
-func FuzzFindKey(f *testing.F) {
+// FuzzFind looks for paths that end the program.
+func FuzzFind(f *testing.F) {
+	root := Keys()
 	for _, text := range []string{"", "upstreams.a.endpoints[0].weight", `listeners."a.b`, "[.[]", "log..level", "upstreams.[x"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		if k, err := FindKey(text); err != nil && (k.Path != "" || strings.ContainsAny(err.Error(), "\n\r\x1b")) {
+		if k, err := root.Find(text); err != nil && (k.Path != "" || strings.ContainsAny(err.Error(), "\n\r\x1b")) {
 			t.Errorf("%q: %q, %v", text, k.Path, err)
 		}
 	})

@@ -29,7 +29,7 @@ or without. These mean the same:
 Exit codes: 0 explained, 2 there is no such key.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			k, err := configs.FindKey(strings.Join(args, ""))
+			k, err := configs.Keys().Find(strings.Join(args, ""))
 			if err != nil {
 				return &failure{code: exitUsage, err: err}
 			}
@@ -89,10 +89,9 @@ func wrapped(text string, width int) []string {
 
 // completions are the paths one step further than what is typed.
 func completions(typed string) []string {
-	section, _ := configs.FindKey("")
-	prefix := ""
+	section, prefix := configs.Keys(), ""
 	if dot := strings.LastIndexByte(typed, '.'); dot >= 0 {
-		at, err := configs.FindKey(typed[:dot])
+		at, err := section.Find(typed[:dot])
 		if err != nil {
 			return nil
 		}

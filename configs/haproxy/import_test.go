@@ -5,15 +5,13 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/mqedge/mqedge/certs/ca"
-	"github.com/mqedge/mqedge/configs"
 	"github.com/mqedge/mqedge/configs/convert"
+	"github.com/mqedge/mqedge/configs/golden"
 )
 
 var update = flag.Bool("update", false, "write what Import makes now as what is expected")
@@ -25,28 +23,22 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// folder returns a folder with the files of testdata, and those that they name in certs. Its name has one length: where
-// a line of the result is broken depends on it.
+// folder adds HAProxy's ways to keep a certificate and its key to the usual files.
 func folder(t testing.TB) string {
-	dir := t.TempDir()
-	dir = filepath.Join(dir, strings.Repeat("d", max(1, 90-len(dir))))
-	must(t, os.CopyFS(dir, os.DirFS("testdata")))
-	authority, err := ca.New()
-	must(t, err)
-	crl, err := authority.CRL()
-	must(t, err)
-	rsa, rsaKey, err := authority.Issue(ca.Leaf{CommonName: "edge.example", DNSNames: []string{"edge.example"}, RSA: true})
-	must(t, err)
-	ecdsa, ecdsaKey, err := authority.Issue(ca.Leaf{CommonName: "edge.example", DNSNames: []string{"edge.example"}})
-	must(t, err)
-	both := slices.Concat(rsa, rsaKey)
+	dir := golden.Folder(t)
+	certs := filepath.Join(dir, "certs")
+	pem := func(name string) []byte {
+		data, err := os.ReadFile(filepath.Join(certs, name))
+		must(t, err)
+		return data
+	}
+	both := slices.Concat(pem("cert.pem"), pem("key.pem"))
+	must(t, os.Mkdir(filepath.Join(certs, "folder"), 0o755))
 	for name, data := range map[string][]byte{
-		"ca.pem": authority.PEM(), "crl.pem": crl, "both.pem": both, "ecdsa.pem": ecdsa, "ecdsa.pem.key": ecdsaKey, "certs.list": []byte("# a list\nboth.pem\necdsa.pem [alpn h2] *.example\n"),
-		"folder/a.pem": both, "folder/b.pem": ecdsa, "folder/b.pem.key": ecdsaKey, "folder/.hidden": nil, "folder/c.ocsp": nil,
+		"both.pem": both, "ecdsa.pem.key": pem("ecdsa.key"), "certs.list": []byte("# a list\nboth.pem\necdsa.pem [alpn h2] *.example\n"),
+		"folder/a.pem": both, "folder/b.pem": pem("ecdsa.pem"), "folder/b.pem.key": pem("ecdsa.key"), "folder/.hidden": nil, "folder/c.ocsp": nil,
 	} {
-		file := filepath.Join(dir, "certs", name)
-		must(t, os.MkdirAll(filepath.Dir(file), 0o755))
-		must(t, os.WriteFile(file, data, 0o600))
+		must(t, os.WriteFile(filepath.Join(certs, name), data, 0o600))
 	}
 	return dir
 }
@@ -65,35 +57,8 @@ func TestEachConfigurationBecomesWhatIsWrittenBesideIt(t *testing.T) {
 		t.Run(file, func(t *testing.T) {
 			result, err := Import(file, Options{})
 			must(t, err)
-			var lines strings.Builder
-			for _, note := range result.Notes {
-				lines.WriteString(note.String() + "\n")
-			}
-			for _, p := range result.Problems {
-				lines.WriteString("mqedge check: " + p.String() + "\n")
-			}
-			golden := filepath.Join(testdata, strings.TrimSuffix(file, ".cfg"))
-			compare(t, golden+".yaml", strings.ReplaceAll(string(result.YAML), dir, "DIR"))
-			compare(t, golden+".txt", strings.ReplaceAll(lines.String(), dir, "DIR"))
-			cfg, problems := configs.Parse(filepath.Join(dir, "mqedge.yaml"), result.YAML)
-			must(t, problems.Err())
-			cfg.Dir = ""
-			if !reflect.DeepEqual(*cfg, result.Config) {
-				t.Errorf("what is printed is\n%s\nand not\n%s", cfg.YAML(), result.Config.YAML())
-			}
+			golden.Compare(t, dir, filepath.Join(testdata, strings.TrimSuffix(file, ".cfg")), result, "", *update)
 		})
-	}
-}
-
-func compare(t *testing.T, golden, got string) {
-	t.Helper()
-	if *update {
-		must(t, os.WriteFile(golden, []byte(got), 0o644))
-	}
-	want, err := os.ReadFile(golden)
-	must(t, err)
-	if got != string(want) {
-		t.Errorf("%s: got\n%s\nwant\n%s", filepath.Base(golden), got, want)
 	}
 }
 
@@ -106,17 +71,9 @@ func importText(t testing.TB, text string, o Options) (*convert.Result, error) {
 
 func TestTheProtocolCanBeSetForAll(t *testing.T) {
 	const text = "listen a\n bind :8083\n server a emqx_ws:8083\nlisten b\n bind :7777\n server b b:7777\nlisten c\n bind :8883\n server c c:8883\n"
-	for protocol, want := range map[string]string{"mqtt": "mqtt mqtt tcp", "tcp": "tcp tcp tcp", "": "mqtt_ws tcp tcp"} {
-		result, err := importText(t, text, Options{Protocol: protocol})
-		must(t, err)
-		byPort := map[string]string{}
-		for _, l := range result.Config.Listeners {
-			byPort[l.Bind[0]] = l.Protocol
-		}
-		if got := byPort["0.0.0.0:8083"] + " " + byPort["0.0.0.0:7777"] + " " + byPort["0.0.0.0:8883"]; got != want {
-			t.Errorf("with %q they are %s, want %s", protocol, got, want)
-		}
-	}
+	golden.Protocols(t, func(protocol string) (*convert.Result, error) {
+		return importText(t, text, Options{Protocol: protocol})
+	})
 }
 
 func TestWhatIsNoConfigurationIsToldWithItsPlace(t *testing.T) {
@@ -197,21 +154,6 @@ func FuzzImport(f *testing.F) {
 		file := filepath.Join(dir, "fuzz.cfg")
 		must(t, os.WriteFile(file, []byte(text), 0o600))
 		result, err := Import(file, Options{Protocol: protocol})
-		if err != nil {
-			if !strings.HasPrefix(err.Error(), file) || strings.ContainsAny(err.Error(), "\r\n") {
-				t.Errorf("an error without a place, or of several lines: %v", err)
-			}
-			return
-		}
-		for _, note := range result.Notes {
-			if note.Line < 1 || note.Text == "" || strings.ContainsAny(note.String(), "\r\n\x1b") {
-				t.Errorf("a bad note: %q", note)
-			}
-		}
-		for _, p := range result.Problems {
-			if !p.Warning && !strings.Contains(p.Path, "_file") {
-				t.Errorf("mqedge would refuse it: %s\n%s", p, result.YAML)
-			}
-		}
+		golden.Sound(t, file, result, err)
 	})
 }

@@ -5,13 +5,11 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
 
-	"github.com/mqedge/mqedge/certs/ca"
-	"github.com/mqedge/mqedge/configs"
 	"github.com/mqedge/mqedge/configs/convert"
+	"github.com/mqedge/mqedge/configs/golden"
 )
 
 var update = flag.Bool("update", false, "write what Import makes now as what is expected")
@@ -23,36 +21,10 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// folder returns a folder with the files of testdata, and those that they name in certs.
-func folder(t testing.TB) string {
-	// Of one length, whatever the random part: where a line of the result is broken depends on it.
-	dir := t.TempDir()
-	dir = filepath.Join(dir, strings.Repeat("d", max(1, 90-len(dir))))
-	must(t, os.CopyFS(dir, os.DirFS("testdata")))
-	authority, err := ca.New()
-	must(t, err)
-	crl, err := authority.CRL()
-	must(t, err)
-	files := map[string][]byte{"ca.pem": authority.PEM(), "crl.pem": crl}
-	for name, leaf := range map[string]ca.Leaf{
-		"cert.pem key.pem":    {CommonName: "edge.example", DNSNames: []string{"edge.example"}, RSA: true},
-		"ecdsa.pem ecdsa.key": {CommonName: "edge.example", DNSNames: []string{"edge.example"}},
-	} {
-		cert, key, _ := strings.Cut(name, " ")
-		files[cert], files[key], err = authority.Issue(leaf)
-		must(t, err)
-	}
-	must(t, os.Mkdir(filepath.Join(dir, "certs"), 0o755))
-	for name, data := range files {
-		must(t, os.WriteFile(filepath.Join(dir, "certs", name), data, 0o600))
-	}
-	return dir
-}
-
 func TestEachConfigurationBecomesWhatIsWrittenBesideIt(t *testing.T) {
 	testdata, err := filepath.Abs("testdata")
 	must(t, err)
-	dir := folder(t)
+	dir := golden.Folder(t)
 	t.Chdir(dir)
 	files, err := filepath.Glob("*.conf")
 	must(t, err)
@@ -63,39 +35,8 @@ func TestEachConfigurationBecomesWhatIsWrittenBesideIt(t *testing.T) {
 		t.Run(file, func(t *testing.T) {
 			result, err := Import(file, Options{})
 			must(t, err)
-			var lines strings.Builder
-			for _, note := range result.Notes {
-				lines.WriteString(note.String() + "\n")
-			}
-			for _, p := range result.Problems {
-				lines.WriteString("mqedge check: " + p.String() + "\n")
-			}
-			golden := filepath.Join(testdata, strings.TrimSuffix(file, ".conf"))
-			compare(t, golden+".yaml", strings.ReplaceAll(string(result.YAML), dir, "DIR"))
-			compare(t, golden+".txt", strings.ReplaceAll(lines.String(), dir, "DIR"))
-
-			here := strings.ReplaceAll(string(result.YAML), "/etc/nginx/certs", filepath.Join(dir, "certs"))
-			cfg, problems := configs.Parse(filepath.Join(dir, "mqedge.yaml"), []byte(here))
-			must(t, problems.Err())
-			if here == string(result.YAML) {
-				cfg.Dir = ""
-				if !reflect.DeepEqual(*cfg, result.Config) {
-					t.Errorf("what is printed is\n%s\nand not\n%s", cfg.YAML(), result.Config.YAML())
-				}
-			}
+			golden.Compare(t, dir, filepath.Join(testdata, strings.TrimSuffix(file, ".conf")), result, "/etc/nginx/certs", *update)
 		})
-	}
-}
-
-func compare(t *testing.T, golden, got string) {
-	t.Helper()
-	if *update {
-		must(t, os.WriteFile(golden, []byte(got), 0o644))
-	}
-	want, err := os.ReadFile(golden)
-	must(t, err)
-	if got != string(want) {
-		t.Errorf("%s: got\n%s\nwant\n%s", filepath.Base(golden), got, want)
 	}
 }
 
@@ -112,17 +53,9 @@ func TestTheProtocolCanBeSetForAll(t *testing.T) {
   server { listen 7777; proxy_pass somewhere:7777; }
   server { listen 8883; proxy_pass somewhere:8883; }
 }`
-	for protocol, want := range map[string]string{"mqtt": "mqtt mqtt tcp", "tcp": "tcp tcp tcp", "": "mqtt_ws tcp tcp"} {
-		result, err := importText(t, text, Options{Protocol: protocol})
-		must(t, err)
-		byPort := map[string]string{}
-		for _, l := range result.Config.Listeners {
-			byPort[l.Bind[0]] = l.Protocol
-		}
-		if got := byPort["0.0.0.0:8083"] + " " + byPort["0.0.0.0:7777"] + " " + byPort["0.0.0.0:8883"]; got != want {
-			t.Errorf("with %q they are %s, want %s", protocol, got, want)
-		}
-	}
+	golden.Protocols(t, func(protocol string) (*convert.Result, error) {
+		return importText(t, text, Options{Protocol: protocol})
+	})
 }
 
 func TestWhatIsNoConfigurationIsToldWithItsPlace(t *testing.T) {
@@ -159,7 +92,7 @@ func TestWhatIsNoConfigurationIsToldWithItsPlace(t *testing.T) {
 
 // FuzzImport looks for files that end the program, and for results that mqedge would refuse.
 func FuzzImport(f *testing.F) {
-	dir := folder(f)
+	dir := golden.Folder(f)
 	files, err := filepath.Glob("testdata/*.conf")
 	must(f, err)
 	for _, file := range files {
@@ -180,21 +113,6 @@ func FuzzImport(f *testing.F) {
 		file := filepath.Join(dir, "fuzz.conf")
 		must(t, os.WriteFile(file, []byte(text), 0o600))
 		result, err := Import(file, Options{Protocol: protocol})
-		if err != nil {
-			if !strings.HasPrefix(err.Error(), file) || strings.ContainsAny(err.Error(), "\r\n") {
-				t.Errorf("an error without a place, or of several lines: %v", err)
-			}
-			return
-		}
-		for _, note := range result.Notes {
-			if note.Line < 1 || note.Text == "" || strings.ContainsAny(note.String(), "\r\n\x1b") {
-				t.Errorf("a bad note: %q", note)
-			}
-		}
-		for _, p := range result.Problems {
-			if !p.Warning && !strings.Contains(p.Path, "_file") {
-				t.Errorf("mqedge would refuse it: %s\n%s", p, result.YAML)
-			}
-		}
+		golden.Sound(t, file, result, err)
 	})
 }
