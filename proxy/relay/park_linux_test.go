@@ -124,7 +124,11 @@ func TestAFullHandshakeMayWaitBeyondItsDeadlineIfItSetsAnother(t *testing.T) {
 				}
 				result <- err
 			})
-			client := tls.Client(dialled(t, addr), &tls.Config{InsecureSkipVerify: true})
+			answers := make(chan struct{})
+			if extend {
+				close(answers)
+			}
+			client := tls.Client(&reluctant{Conn: dialled(t, addr), until: answers}, &tls.Config{InsecureSkipVerify: true})
 			shaken := make(chan error, 1)
 			go func() { shaken <- client.Handshake() }()
 			c := <-waits
@@ -135,9 +139,28 @@ func TestAFullHandshakeMayWaitBeyondItsDeadlineIfItSetsAnother(t *testing.T) {
 			if extend && err != nil || !extend && !errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Errorf("%d loops, another deadline %v: %v", loops, extend, err)
 			}
+			if !extend {
+				close(answers)
+			}
 			<-shaken
 			stop()
 			stopped()
 		}
 	}
+}
+
+// reluctant is a client that says nothing after its ClientHello until it may: what
+// is there when the deadline has passed would still be read.
+type reluctant struct {
+	net.Conn
+	until <-chan struct{}
+	said  bool
+}
+
+func (c *reluctant) Write(p []byte) (int, error) {
+	if c.said {
+		<-c.until
+	}
+	c.said = true
+	return c.Conn.Write(p)
 }
