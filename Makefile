@@ -45,7 +45,7 @@ image: ## the container image mqedge:latest
 	docker build --build-arg VERSION=$(VERSION) -t mqedge .
 
 tools: ## what bench and the tests with real clients use, on Debian
-	apt-get install -y -q nginx libnginx-mod-stream haproxy mosquitto-clients openssl iproute2
+	apt-get install -y -q nginx libnginx-mod-stream haproxy mosquitto-clients openssl iproute2 chromium
 	apt-get install -y -q --no-install-recommends prometheus docker-compose # promtool; the compose files
 
 clean:

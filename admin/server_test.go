@@ -121,8 +121,14 @@ func (p *process) Kick(id string) int {
 	return 2
 }
 
+// acts is what a Server is made of.
+type acts interface {
+	Source
+	Control
+}
+
 // serve runs a Server on an address until the test ends and gives where it listens.
-func serve(t *testing.T, p *process, bind, tokenFile string) (addr string) {
+func serve(t *testing.T, p acts, bind, tokenFile string) (addr string) {
 	t.Helper()
 	l, err := net.Listen("tcp", bind)
 	if err != nil {

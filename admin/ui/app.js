@@ -14,7 +14,7 @@ const every = 2000, late = 3 * every; // milliseconds
 
 const history = new History(), rates = new Rates(), events = new Events();
 const may = { changes: "", allowed: false, reason: "" };
-const page = { history, rates, polled: false, allowed: () => may.allowed && !away, changed: () => poll() };
+const page = { history, rates, polled: false, allowed: () => may.allowed, changed: () => poll() };
 const listeners = new Listeners(history), upstreams = new Upstreams(page), certificates = new Certificates(), members = new Members();
 const plots = makePlots();
 
@@ -32,7 +32,7 @@ function makePlots() {
       values: () => [history.sum("listener", "active")] },
     { of: "streams", plot: new Plot("New connections a second", [{ label: "accepted", format: rate }, { label: "refused", format: rate }], o),
       values: () => [history.sum("listener", "accepted"), history.sum("listener", "refused")] },
-    { of: "streams", plot: new Plot("Traffic a second", [{ label: "in", format: bytes }, { label: "out", format: bytes }], { ...o, least: 1024 }),
+    { of: "streams", plot: new Plot("Traffic a second", [{ label: "in", format: bytes }, { label: "out", format: bytes }], { ...o, least: 1024, base: 1024 }),
       values: () => [history.sum("listener", "bytes_in"), history.sum("listener", "bytes_out")] },
     { of: "mqtt", plot: new Plot("Time to CONNACK", [{ label: "median", format: seconds }, { label: "slowest endpoint", format: seconds }], { ...o, least: 0.001 }),
       values: () => [history.most("upstream", "answer"), history.most("upstream", "slowest")] },
@@ -109,6 +109,7 @@ function showPlots(s) {
     else if (!p.plot.element.parentNode) $("plots").append(p.plot.element);
     p.plot.update(p.values(), history.time);
   }
+  $("plots").dataset.plots = $("plots").childElementCount;
 }
 
 const mostProblems = 8;

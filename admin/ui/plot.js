@@ -34,11 +34,11 @@ function line(values, points, width, height, top, close) {
 
 const round = (v) => Math.round(v * 10) / 10;
 
-// ceiling is a round number that is not less than any of the values.
-function ceiling(values, least) {
+// ceiling is a round number that is not less than any of the values; base is what a thousand is.
+function ceiling(values, least, base = 1000) {
   const most = Math.max(least, ...values.filter((v) => v != null));
-  const unit = 10 ** Math.floor(Math.log10(most));
-  return [1, 2, 2.5, 5, 10].map((f) => f * unit).find((v) => v >= most * 0.999);
+  const prefix = base ** Math.floor(Math.log(most) / Math.log(base)), unit = prefix * 10 ** Math.floor(Math.log10(most / prefix));
+  return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].map((f) => f * unit).find((v) => v >= most * 0.999);
 }
 
 // Spark is one line without words, for a table.
@@ -59,12 +59,13 @@ export class Spark {
 }
 
 const width = 300, height = 56;
+const headroom = 1.25; // for the number in the corner
 
 // Plot is a figure with a heading, the latest values, and the lines that led there; pointing at it shows others.
 export class Plot {
   // series are {label, format}: the first is drawn as an area, the second as a broken line.
-  constructor(title, series, { points, seconds, least = 1 }) {
-    Object.assign(this, { title, series, points, seconds, least });
+  constructor(title, series, { points, seconds, least = 1, base }) {
+    Object.assign(this, { title, series, points, seconds, least, base });
     this.values = series.map(() => []);
     this.figures = series.map((s, i) => {
       const value = el("span", { class: "value" });
@@ -90,7 +91,7 @@ export class Plot {
   update(values, end) {
     this.values = values;
     this.end = end;
-    const top = ceiling(values.flat(), this.least);
+    const top = ceiling(values.flat().map((v) => v && v * headroom), this.least, this.base);
     values.forEach((v, i) => this.paths[i].setAttribute("d", line(v, this.points, width, height, top, false)));
     this.area.setAttribute("d", line(values[0], this.points, width, height, top, true));
     text(this.top, this.series[0].format(top));

@@ -9,8 +9,8 @@ const levels = { info: "info", warn: "warn", error: "bad" };
 
 export class Events {
   constructor() {
-    this.clear();
     this.rows = new Map();
+    this.clear();
     this.none = el("li", { class: "muted" }, "Nothing has happened yet.");
     $("warnings").addEventListener("input", () => this.show());
   }
@@ -19,12 +19,14 @@ export class Events {
     this.last = 0;
     this.byFirst = new Map();
     this.fresh = true;
+    for (const row of this.rows.values()) row.remove(); // another process gives the same numbers to other events
+    this.rows.clear();
   }
 
   // add takes an answer that was asked for with this.last, and returns what is news in it.
   add(list) {
-    const first = this.fresh || list.last_id < this.last;
-    if (list.last_id < this.last) this.byFirst.clear();
+    if (list.last_id < this.last) this.clear();
+    const first = this.fresh;
     for (const e of list.events) {
       this.byFirst.delete(e.first_id); // it goes to the end
       this.byFirst.set(e.first_id, e);
@@ -84,7 +86,7 @@ const day = 86400, soon = 21 * day, verySoon = 7 * day;
 export function expiry(c, now) {
   const left = (Date.parse(c.not_after) - now) / 1000, known = Date.parse(c.not_after) > 0;
   const date = known ? c.not_after.slice(0, 10) : "";
-  const why = [date && `until ${date}`, c.error].filter(Boolean).join("; ");
+  const why = [c.names.slice(0, 3).join(", ") + (c.names.length > 3 ? ` +${c.names.length - 3}` : ""), date && `until ${date}`, c.error].filter(Boolean).join("; ");
   if (!known) return { ...state(c.error ? "bad" : "info", c.error ? "not usable" : "unknown", why), left: Infinity };
   let level = "ok", word = left < 2 * day ? `expires in ${span(left)}` : `${Math.floor(left / day)} days left`;
   if (left <= 0) [level, word] = ["bad", `expired ${span(-left)} ago`];
@@ -98,7 +100,6 @@ export class Certificates {
   constructor() {
     this.table = new Table("Certificates", [
       { label: "Certificate", kind: "name", value: (c) => c.file },
-      { label: "For", kind: "text", value: (c) => c.names.slice(0, 3).join(", ") + (c.names.length > 3 ? ` +${c.names.length - 3}` : "") },
       { label: "Left", kind: "state", value: (c) => c.expiry },
     ]);
     this.none = el("p", { class: "muted" }, "No certificates are in use.");

@@ -49,6 +49,7 @@ export class Table {
         this.rows.delete(key);
       }
     }
+    const focused = this.body.contains(document.activeElement) ? document.activeElement : null; // moving its row would lose it
     let at = this.body.firstChild;
     for (const r of rows) {
       let row = this.rows.get(r.key);
@@ -60,6 +61,7 @@ export class Table {
       else this.body.insertBefore(row, at);
       this.fill(row, r);
     }
+    if (focused && focused !== document.activeElement) focused.focus({ preventScroll: true });
     const long = rows.length > 25;
     if (long !== this.long) {
       this.long = long;
@@ -78,7 +80,7 @@ export class Table {
   }
 
   fill(row, r) {
-    className(row, r.level || "");
+    className(row, r.level ? "is-" + r.level : "");
     this.columns.forEach((c, i) => {
       const cell = row.children[i], value = c.value(r, cell);
       switch (c.kind) {

@@ -95,17 +95,20 @@ class View {
       this.action()];
   }
 
-  // action is a button that does what can be done now. It is made anew only when that is something else, so that it
-  // keeps the focus.
+  // action is a button for what can be done now. It stays the same element, so that it keeps the focus.
   action() {
     return { label: "", hidden: "Actions", kind: "action", value: (r, cell) => {
       cell.row = r;
       const what = !this.page.allowed() ? "" : byHand(r) ? "Enable" : "Drain";
       if (cell.what === what) return;
       cell.what = what;
-      cell.replaceChildren(what ? el("button", {
-        type: "button", "aria-label": `${what} ${r.address} of ${this.name}`, onclick: () => this.act(cell.row, what),
-      }, what + "…") : "");
+      if (!what) {
+        cell.replaceChildren();
+        return;
+      }
+      if (!cell.firstChild) cell.append(el("button", { type: "button", onclick: () => this.act(cell.row, cell.what) }));
+      text(cell.firstChild, what + "…");
+      cell.firstChild.setAttribute("aria-label", `${what} ${r.address} of ${this.name}`);
     } };
   }
 
