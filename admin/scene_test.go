@@ -142,8 +142,9 @@ func wave(base, swing float64, from int) Series {
 }
 
 // busy is a scene with something of everything.
-func busy() *scene {
-	now := time.Now()
+func busy() *scene { return busyAt(time.Now()) }
+
+func busyAt(now time.Time) *scene {
 	s := &scene{process: process{config: "drain: {over: 30s}\n"}}
 	s.now.Listeners = []Listener{
 		{
@@ -213,6 +214,9 @@ func busy() *scene {
 	s.happened("warn", "gossip member is silent, its endpoints are suspected", "name", "node-15-a", "address", "10.0.0.15:7946")
 	s.happened("warn", "endpoint is out of use", "upstream", "emqx", "endpoint", "10.0.0.15:1883", "reason", "3 failures in 10s, the last one while dialling: connection refused")
 	s.happened("info", "endpoint drained by hand", "upstream", "emqx", "endpoint", "10.0.0.14:1883", "connections", "16233", "over", "30s")
+	for i := range s.list.Events {
+		s.list.Events[i].Time, s.list.Events[i].FirstTime = now, now
+	}
 	s.list.Events[6].Count, s.list.Events[6].FirstTime = 3, now.Add(-4*time.Minute)
 	return s
 }

@@ -14,6 +14,7 @@ const (
 // page is the text so far.
 type page struct {
 	width int
+	paint func(style, text string) string // nil = no styles
 	text  strings.Builder
 }
 
@@ -21,6 +22,7 @@ type page struct {
 type row struct {
 	cells []string
 	note  string
+	style string
 }
 
 // table aligns rows under the first of them, whose cells begin with ">" where the column is of numbers.
@@ -56,16 +58,22 @@ func (p *page) table(rows []row) {
 			}
 			line.WriteString(cell + pad)
 		}
-		p.noted(strings.TrimRight(line.String(), " "), printable(r.note))
+		p.noted(strings.TrimRight(line.String(), " "), printable(r.note), r.style)
 	}
 }
 
-func (p *page) noted(line, note string) {
+func (p *page) noted(line, note, style string) {
+	paint := func(s string) string {
+		if p.paint == nil {
+			return s
+		}
+		return p.paint(style, keepStart(s, p.width))
+	}
 	if note != "" && columns(line)+len(gap)+columns(note) <= p.width {
-		p.text.WriteString(line + gap + note + "\n")
+		p.text.WriteString(paint(line+gap+note) + "\n")
 		return
 	}
-	p.text.WriteString(line + "\n")
+	p.text.WriteString(paint(line) + "\n")
 	if note != "" {
 		p.line(4, note)
 	}

@@ -67,7 +67,7 @@ cluster, with the client's real address passed on by the PROXY protocol.`,
 	}
 	root.AddCommand(
 		newRun(), newCheck(), newImport(), newDoctor(), newKeygen(), newDemo(),
-		newStatus(), newMembers(), newConnections(), newKick(), newHealth(), newReload(), newDrain(), newEnable(),
+		newStatus(), newTop(), newMembers(), newConnections(), newKick(), newHealth(), newReload(), newDrain(), newEnable(),
 		newExplain(), newSchema(), newVersion(), newCompletion(),
 	)
 	root.CompletionOptions.DisableDefaultCmd = true // newCompletion refuses a shell it does not know
