@@ -373,6 +373,11 @@ func saysNothingIsThere(t *testing.T, b *browser) {
 	p.until(`document.querySelector("#plots-section").hidden`)
 	s.locked(func() { s.now.Upstreams = []Upstream{{Name: "learns", Protocol: "mqtt"}} })
 	p.says("No endpoints yet")
+	s.locked(func() {
+		s.now.Upstreams = []Upstream{{Name: "hooks", Protocol: "grpc", ExHook: &ExHook{}, Endpoints: []Endpoint{{Address: "10.0.0.21:9000", Provider: &Provider{}}}}}
+	})
+	p.says("No EMQX node has called yet")
+	p.says("No hook has been called")
 	p.clean()
 }
 

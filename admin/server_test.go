@@ -229,6 +229,17 @@ func TestEveryRouteAnswersInTheShapeThatIsPromised(t *testing.T) {
 	}
 }
 
+func TestNothingIsAnEmptyListAndNeverNull(t *testing.T) {
+	for _, v := range []any{
+		Listener{}, Upstream{ExHook: &ExHook{Drift: []Drift{{}}}, Endpoints: []Endpoint{{Provider: &Provider{}}}}, Upstream{ExHook: &ExHook{}}, Certificate{},
+		Event{}, EventList{}, History{Listeners: []ListenerHistory{{}}, Upstreams: []UpstreamHistory{{Calls: &CallHistory{}}}}, History{},
+	} {
+		if body, err := json.Marshal(v); err != nil || strings.Contains(string(body), "null") {
+			t.Errorf("%T: %s %v", v, body, err)
+		}
+	}
+}
+
 func TestReadyzSaysWhyNot(t *testing.T) {
 	addr := serve(t, &process{notReady: "draining"}, loopback, "")
 	if got := ask(t, http.MethodGet, addr, "/readyz"); got.status != http.StatusServiceUnavailable || got.body != "draining\n" {

@@ -186,6 +186,27 @@ func (u Upstream) MarshalJSON() ([]byte, error) {
 }
 
 // MarshalJSON implements json.Marshaler.
+func (x ExHook) MarshalJSON() ([]byte, error) {
+	type plain ExHook
+	x.Nodes, x.Hooks, x.Drift = orEmpty(x.Nodes), orEmpty(x.Hooks), orEmpty(x.Drift)
+	return json.Marshal(plain(x))
+}
+
+// MarshalJSON implements json.Marshaler.
+func (d Drift) MarshalJSON() ([]byte, error) {
+	type plain Drift
+	d.Unknown, d.Unserved = orEmpty(d.Unknown), orEmpty(d.Unserved)
+	return json.Marshal(plain(d))
+}
+
+// MarshalJSON implements json.Marshaler.
+func (v Provider) MarshalJSON() ([]byte, error) {
+	type plain Provider
+	v.Nodes, v.Hooks = orEmpty(v.Nodes), orEmpty(v.Hooks)
+	return json.Marshal(plain(v))
+}
+
+// MarshalJSON implements json.Marshaler.
 func (c Certificate) MarshalJSON() ([]byte, error) {
 	type plain Certificate
 	c.Listeners, c.Names = orEmpty(c.Listeners), orEmpty(c.Names)

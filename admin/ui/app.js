@@ -20,7 +20,6 @@ const plots = makePlots();
 
 let away = null; // since when nothing was heard, and why
 let heard = null; // when the last answer came
-let skew = 0; // how far the server's clock is ahead of ours, in milliseconds
 let started = "";
 let timer, polling = false, again = false;
 
@@ -50,6 +49,7 @@ async function poll() {
   }
   polling = true;
   clearTimeout(timer);
+  let shown;
   try {
     const [s, a] = await Promise.all([get("api/v1/status"), access()]);
     if (s.version.started !== started) {
@@ -59,13 +59,18 @@ async function poll() {
     }
     const [h, e] = await Promise.all([get(`api/v1/history?since=${history.last}`), get(`api/v1/events?since=${events.last}`)]);
     heard = Date.now();
-    skew = Date.parse(s.time) - heard;
     away = null;
     Object.assign(may, a);
-    show(s, h, e);
+    shown = [s, h, e];
   } catch (err) {
     away ||= { why: "" };
     away.why = err.name === "TimeoutError" ? "it takes longer than 5 s" : err.status ? err.message : "the connection fails";
+  }
+  try {
+    if (shown) show(...shown);
+  } catch (err) {
+    away = { why: "this page cannot show what it was told: " + err.message };
+    console.error(err);
   }
   polling = false;
   showPresence();
