@@ -154,9 +154,8 @@ func TestSeriesArePutTogetherFromTheirEnds(t *testing.T) {
 
 // terminal is a screen of changing size that keeps what was written.
 type terminal struct {
-	mu   sync.Mutex
-	out  bytes.Buffer
-	size [2]int
+	mu  sync.Mutex
+	out bytes.Buffer
 }
 
 func (w *terminal) Write(b []byte) (int, error) {

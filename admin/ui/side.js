@@ -90,7 +90,7 @@ export function expiry(c, now) {
   if (!known) return { ...state(c.error ? "bad" : "info", c.error ? "not usable" : "unknown", why), left: Infinity };
   let level = "ok", word = left < 2 * day ? `expires in ${span(left)}` : `${Math.floor(left / day)} days left`;
   if (left <= 0) [level, word] = ["bad", `expired ${span(-left)} ago`];
-  else if (left < verySoon) [level, word] = ["bad", word + ", expires very soon"];
+  else if (left < verySoon) [level, word] = ["bad", left < 2 * day ? word : word + ", expires very soon"];
   else if (left < soon) [level, word] = ["warn", word + ", expires soon"];
   if (c.error && level === "ok") level = "warn";
   return { ...state(level, word, why), left };
