@@ -77,7 +77,7 @@ type tab struct {
 func (b *browser) open(t *testing.T, address string, before ...chromedp.Action[chromedp.Void]) *tab {
 	t.Helper()
 	ctx, end := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext())
-	ctx, cancel := context.WithTimeout(ctx, 2*patience)
+	ctx, cancel := context.WithTimeout(ctx, 4*patience)
 	t.Cleanup(func() { end(); cancel() })
 	p := &tab{t: t, ctx: ctx}
 	err := chromedp.Listen(ctx, func(ev any) {
