@@ -17,7 +17,7 @@ func TestWhoAsksBeforeNewsAreToldDoesNotKeepThemFromWatchers(t *testing.T) {
 	changed, stop := n.watchers.add("emqx")
 	defer stop()
 	n.mu.Lock()
-	n.catalog.put(wireSet{origin: "other~1", seq: 1, offers: []offer{{service: "emqx", addr: netip.MustParseAddrPort("127.0.0.1:1883"), weight: 1}}}, time.Now())
+	n.catalog.put(wireSet{origin: "other~1", seq: 1, offers: []offer{{service: "emqx", addr: netip.MustParseAddrPort("10.0.0.1:1883"), weight: 1}}}, time.Now())
 	n.mu.Unlock()
 	if known := n.Endpoints("emqx"); len(known) != 1 {
 		t.Fatalf("it knows %v", known)
