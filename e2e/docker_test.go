@@ -55,7 +55,7 @@ func (e *edge) launchWithoutEndpoints() {
 // dockerPair is an edge and an agent, which is at 127.N.N.2 and on the host of the Engine.
 func dockerPair(t *testing.T, number int, docker string) (e, agent *edge, host, service string) {
 	t.Helper()
-	c, service := newCluster(t, number), serviceName(number)
+	c, service := newCluster(t), serviceName(number)
 	e = c.prepare(fmt.Sprintf(`
 listeners:
   mqtt: {bind: "127.0.0.1:0", upstream: emqx}

@@ -20,7 +20,7 @@ func announced(address string) string { return fmt.Sprintf("{service: emqx, addr
 
 func TestAnEdgeThatStartsAgainServesThoughNobodyAnnouncesAnyMore(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, 8)
+	c := newCluster(t)
 	node := startFake(t, acknowledge)
 	config := c.fedByGossip(", state_file: state")
 	e := c.prepare(config)
@@ -48,7 +48,7 @@ func TestAnEdgeThatStartsAgainServesThoughNobodyAnnouncesAnyMore(t *testing.T) {
 
 func TestWhoLiesOutsideOfAllowIsRefusedAndCounted(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, 9)
+	c := newCluster(t)
 	node, outside := startFake(t, acknowledge), startFakeAt(t, "127.0.0.77:0", acknowledge)
 	e := c.prepare(c.fedByGossip(fmt.Sprintf(", allow: ['%s0/30', '127.0.0.1/32']", c.net)))
 	e.launch()
@@ -71,7 +71,7 @@ func TestWhoLiesOutsideOfAllowIsRefusedAndCounted(t *testing.T) {
 
 func TestTheKeyOfAClusterRollsOverAndTheOldOneOpensNothing(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, 10)
+	c := newCluster(t)
 	node := startFake(t, acknowledge)
 	e := c.prepare(c.fedByGossip(""))
 	e.launch()
@@ -109,7 +109,7 @@ func TestTheKeyOfAClusterRollsOverAndTheOldOneOpensNothing(t *testing.T) {
 
 func TestTheGossipSectionGoesAndComesByReload(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, 11)
+	c := newCluster(t)
 	fixed, node := startFake(t, acknowledge), startFake(t, acknowledge)
 	with := strings.Replace(c.fedByGossip(""), "{gossip: emqx}", "{gossip: emqx, endpoints: "+endpoints(fixed.address())+"}", 1)
 	without := strings.Replace(with[:strings.Index(with, "gossip: {name")], "gossip: emqx, ", "", 1)
@@ -169,7 +169,7 @@ gossip: {bind: '[::1]:0', key_file: keys}
 
 func TestHookServersAreFoundByGossipAndDrainedOnEveryEdge(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, 12)
+	c := newCluster(t)
 	a, b := startProvider(t, "127.0.0.1:0", "client.authenticate"), startProvider(t, "127.0.0.1:0", "client.authenticate")
 	var all []*edge
 	for range 2 {

@@ -52,7 +52,7 @@ func (e *edge) awaitDrain(upstream, address, reason string) {
 
 func TestADrainByHandHoldsOnEveryEdgeAndIsUndoneOnAny(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, 4)
+	c := newCluster(t)
 	a, b := startFake(t, acknowledge), startFake(t, acknowledge)
 	upstream := "endpoints: " + endpoints(a.address(), b.address())
 	all := c.edges(3, upstream, ", state_file: state")
@@ -109,7 +109,7 @@ func TestADrainByHandHoldsOnEveryEdgeAndIsUndoneOnAny(t *testing.T) {
 
 func TestADrainCanBeOfOneEdgeAloneAndIsRememberedForEndpointsToCome(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, 5)
+	c := newCluster(t)
 	a, b, late := startFake(t, acknowledge), startFake(t, acknowledge), startFake(t, acknowledge)
 	first := "endpoints: " + endpoints(a.address(), b.address())
 	all := c.edges(2, first, "")

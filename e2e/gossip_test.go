@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -35,10 +36,15 @@ type cluster struct {
 	next int
 }
 
-// newCluster is of one test; number tells those of this package apart, and the process id other runs of the tests.
-func newCluster(t testing.TB, number int) *cluster {
+// clusters counts those of this process.
+var clusters atomic.Uint32
+
+// newCluster has addresses of its own: others of this process have another second number, other runs of the tests by the process id another
+// second or third.
+func newCluster(t testing.TB) *cluster {
+	const most, apart = 27, 8
 	pid := os.Getpid()
-	return &cluster{t: t, net: fmt.Sprintf("127.%d.%d.", 30+16*number+pid/256%16, pid%256), keys: gossipKey()}
+	return &cluster{t: t, net: fmt.Sprintf("127.%d.%d.", 30+apart*int(clusters.Add(1)%most)+pid/256%apart, pid%256), keys: gossipKey()}
 }
 
 // section is a gossip section for one more member, which knows the first.
@@ -93,7 +99,7 @@ const mqttCheck = `{type: mqtt, interval: 200ms, timeout: 200ms}`
 
 func TestEndpointsComeAndGoAsAgentsSay(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, 1)
+	c := newCluster(t)
 	a, b, late, stranger := startBroker(t), startBroker(t), startBroker(t), startBroker(t)
 	e := c.prepare(`
 listeners:
@@ -188,7 +194,7 @@ upstreams:
 
 func TestAnEndpointIsAnnouncedOnceItWorksAndAsDownWhenItDoesNot(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, 2)
+	c := newCluster(t)
 	there := startBroker(t)
 	address := deadAddress(t)
 	e := c.prepare(`
@@ -214,7 +220,7 @@ upstreams:
 
 func TestAReloadChangesWhatIsAnnouncedAndWhatIsLearnt(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, 3)
+	c := newCluster(t)
 	a, b := startBroker(t), startBroker(t)
 	edgeConfig := func(upstream, more string) string {
 		return fmt.Sprintf(`

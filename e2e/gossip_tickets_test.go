@@ -15,7 +15,7 @@ import (
 
 func TestSessionsResumeOnEveryEdgeOfTheClusterAndAfterARestart(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, 6)
+	c := newCluster(t)
 	pki, strangers, node := newAuthority(t), newAuthority(t), startBroker(t)
 	device := pki.issue("device", ca.Leaf{CommonName: "device-7", Client: true})
 	pair := pki.server().yaml()
@@ -127,7 +127,7 @@ func copyOf(config *tls.Config) *tls.Config {
 func TestOpenSSLResumesOnAnotherEdgeOfTheCluster(t *testing.T) {
 	t.Parallel()
 	openssl := program(t, "openssl")
-	c := newCluster(t, 13)
+	c := newCluster(t)
 	pair, node := newAuthority(t).server().yaml(), startFake(t, acknowledge)
 	var all []*edge
 	for range 2 {

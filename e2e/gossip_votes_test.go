@@ -8,7 +8,7 @@ import (
 
 func TestAnEdgeThatHasSeenNothingTakesOutWhatTheOthersAgreeIsDown(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, 7)
+	c := newCluster(t)
 	a, b := startFake(t, acknowledge), startFake(t, acknowledge)
 	dead := deadAddress(t)
 	passive := "endpoints: " + endpoints(a.address(), b.address(), dead) +

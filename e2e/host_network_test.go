@@ -18,7 +18,7 @@ func instancePorts(number int) []string {
 
 func TestTheExampleOfAHostNetworkServesInstancesThatComeAndAreKilled(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, 4)
+	c := newCluster(t)
 	edgeHost, host := c.net+"1", c.net+"2"
 	addresses := func(number int) (all []string) {
 		for _, port := range instancePorts(number) {

@@ -22,7 +22,7 @@ func TestTheSeriesOfARunningEdgeHaveTheLabelsOfTheirPage(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../docs/metrics.md")
 	must(t, err)
-	pki, node, c := newAuthority(t), startBroker(t), newCluster(t, 9)
+	pki, node, c := newAuthority(t), startBroker(t), newCluster(t)
 	hook := startProvider(t, "127.0.0.1:0", "client.authenticate", "client.connected")
 	e := c.prepare(fmt.Sprintf(`
 listeners:

@@ -63,7 +63,7 @@ func TestAPartitionTakesOutWhatFailsAndNothingElseAndHeals(t *testing.T) {
 	t.Parallel()
 	n := newInternet(t, "cut", 4)
 	edgeHost, near, far := n.hosts[0], n.hosts[1], n.hosts[2:]
-	c := newCluster(t, 5)
+	c := newCluster(t)
 	var all []*edge
 	var brokers []string
 	for _, h := range n.hosts[1:] {
@@ -184,7 +184,7 @@ func TestAnEdgeThatMovedIsFoundByItsName(t *testing.T) {
 	t.Parallel()
 	n := newInternet(t, "move", 2)
 	edgeHost, one := n.hosts[0], n.hosts[1]
-	c := newCluster(t, 6)
+	c := newCluster(t)
 	startInstanceBy(t, one.command(os.Args[0]), one.brokerAddr)
 	one.resolve(edgeHost.gossipAddr + " edges.test\n")
 	config := `

@@ -14,7 +14,7 @@ import (
 // TestAnUpgradedAgentDrainsNobody also upgrades the edge that the agent's announcements feed.
 func TestAnUpgradedAgentDrainsNobody(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, 9)
+	c := newCluster(t)
 	a := startBrokerWith(t, broker.Options{ProxyProtocol: true})
 	announce := fmt.Sprintf(`{service: emqx, address: %s, send_proxy: v2, check: %s}`, a.Addr(), mqttCheck)
 	agent := newLine(t, c.section(announce))

@@ -23,16 +23,29 @@ type server struct {
 	overTCP int
 }
 
+// bothAtOnePort tries until it finds a port that is free for both.
+func bothAtOnePort(t *testing.T) (net.PacketConn, net.Listener) {
+	t.Helper()
+	var last error
+	for range 100 {
+		tcp, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		udp, err := net.ListenPacket("udp", tcp.Addr().String())
+		if err == nil {
+			return udp, tcp
+		}
+		tcp.Close()
+		last = err
+	}
+	t.Fatal(last)
+	return nil, nil
+}
+
 func serve(t *testing.T) *server {
 	t.Helper()
-	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	tcp, err := net.Listen("tcp", udp.LocalAddr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	udp, tcp := bothAtOnePort(t)
 	s := &server{addr: udp.LocalAddr().String(), zone: make(map[string][]dnsmessage.ResourceBody)}
 	var wg sync.WaitGroup
 	wg.Go(func() {
