@@ -10,4 +10,7 @@
 // Ending is a drain: not ready, a delay for load balancers to notice, no more
 // connections accepted, the live ones closed evenly over a time, the rest at a
 // deadline.
+//
+// An upgrade is both: another process makes its first generation with the sockets
+// of this one and what this one knew, and once that serves this one drains.
 package edge
