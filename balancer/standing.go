@@ -3,10 +3,9 @@ package balancer
 import "time"
 
 // Standing is what a pool has against an endpoint, for the pool of the process that takes its place: it would send clients to a
-// dead endpoint until it has found that out itself.
+// dead endpoint until it has found that out itself. Drains by hand are not among it: they are said to a pool by [Pool.SetDrains].
 type Standing struct {
-	Addr    string `json:"addr"`
-	Drained bool   `json:"drained,omitempty"` // by hand
+	Addr string `json:"addr"`
 
 	Failing bool   `json:"failing,omitempty"` // its check
 	Leaving bool   `json:"leaving,omitempty"` // it asked for no new connections
@@ -25,7 +24,7 @@ func (p *Pool) Standings() []Standing {
 	now := p.now()
 	for _, m := range p.current.Load().members {
 		n := m.node
-		s := Standing{Addr: m.Addr, Drained: m.draining}
+		s := Standing{Addr: m.Addr}
 		n.mu.Lock()
 		s.Failing, s.Leaving, s.Check = n.check.verdict == failing, n.check.verdict == leaving, n.check.reason
 		if retryAt := time.Duration(n.retryAt.Load()); retryAt != 0 {
@@ -33,7 +32,7 @@ func (p *Pool) Standings() []Standing {
 			s.OutFor, s.RetryIn = n.outFor, max(retryAt-now, 0)
 		}
 		n.mu.Unlock()
-		if s.Drained || s.Failing || s.Leaving || s.Ejected {
+		if s.Failing || s.Leaving || s.Ejected {
 			out = append(out, s)
 		}
 	}
@@ -45,9 +44,6 @@ func (p *Pool) Standings() []Standing {
 // nothing has changed. It is for a pool that nothing was picked from yet.
 func (p *Pool) Adopt(standings []Standing, checked bool) {
 	for _, s := range standings {
-		if s.Drained {
-			_ = p.SetDraining(s.Addr, true) // it may be gone
-		}
 		p.mu.Lock()
 		n, now := p.known[s.Addr], p.current.Load()
 		p.mu.Unlock()

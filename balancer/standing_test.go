@@ -12,17 +12,16 @@ func TestAPoolHoldsAgainstEndpointsWhatTheOneBeforeItDid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := Options{MaxFails: 1, FailTimeout: 10 * time.Second, MaxEjected: 100}
 		all := []Endpoint{{Addr: "good"}, {Addr: "drained"}, {Addr: "ejected"}, {Addr: "sick"}, {Addr: "leaving"}}
-		before := New("emqx", o)
+		before, after := New("emqx", o), New("emqx", o)
 		before.Update(all)
-		if err := before.SetDraining("drained", true); err != nil {
-			t.Fatal(err)
+		for _, p := range []*Pool{before, after} {
+			p.SetDrains(map[string]string{"drained": "drained by hand"}) // which is not a matter of standings
 		}
 		before.known["sick"].probed(errors.New("no answer"), 1, 1)
 		before.known["leaving"].probed(Draining{Reason: "rebalancing"}, 1, 1)
 		before.known["ejected"].fail(ConnectFailed, errors.New("refused"))
 		time.Sleep(4 * time.Second)
 
-		after := New("emqx", o)
 		told := 0
 		after.Configure(Options{MaxFails: 1, FailTimeout: 10 * time.Second, OnChange: func(Change) { told++ }})
 		after.Update(all)
@@ -62,7 +61,7 @@ func TestAPoolHoldsAgainstEndpointsWhatTheOneBeforeItDid(t *testing.T) {
 func TestWhatNobodyWouldTakeBackIsNotAdopted(t *testing.T) {
 	p := New("emqx", Options{})
 	p.Update([]Endpoint{{Addr: "a"}, {Addr: "b"}})
-	p.Adopt([]Standing{{Addr: "a", Failing: true, Check: "check failed"}, {Addr: "b", Ejected: true, RetryIn: time.Hour}, {Addr: "gone", Drained: true}}, false)
+	p.Adopt([]Standing{{Addr: "a", Failing: true, Check: "check failed"}, {Addr: "b", Ejected: true, RetryIn: time.Hour}, {Addr: "gone", Failing: true}}, false)
 	for _, ep := range p.Status().Endpoints {
 		if !ep.Up || ep.Reason != "" {
 			t.Errorf("%+v", ep)

@@ -137,6 +137,46 @@ func (d *drains) follow(m *member) {
 	}
 }
 
+// handedDrain is a drain on one edge alone, or the exception from one on all, as a process tells the next.
+type handedDrain struct {
+	Upstream string        `json:"upstream"`
+	Addr     string        `json:"addr"`
+	Reason   string        `json:"reason,omitempty"` // "": enabled here, though drained on all
+	Over     time.Duration `json:"over,omitempty"`
+	Paced    bool          `json:"paced,omitempty"`
+	Keep     bool          `json:"keep,omitempty"`
+	Stays    bool          `json:"stays,omitempty"`
+	Word     uint64        `json:"word"`
+}
+
+// handedDrains are those that gossip does not know.
+func (e *Edge) handedDrains() (out []handedDrain) {
+	e.moves.mu.Lock()
+	defer e.moves.mu.Unlock()
+	for p, d := range e.drains.local {
+		out = append(out, handedDrain{p.upstream, p.addr, d.reason, d.over, d.paced, d.keep, d.stays, d.word})
+	}
+	for p, stamp := range e.drains.exempt {
+		out = append(out, handedDrain{Upstream: p.upstream, Addr: p.addr, Word: stamp})
+	}
+	return out
+}
+
+// inherit takes over what [Edge.handedDrains] of the process before said.
+func (d *drains) inherit(handed []handedDrain) {
+	for _, h := range handed {
+		p := place{h.Upstream, h.Addr}
+		if h.Reason == "" {
+			d.exempt[p] = h.Word
+			continue
+		}
+		d.local[p] = handDrain{reason: h.Reason, over: h.Over, paced: h.Paced, keep: h.Keep, word: h.Word, stays: h.Stays}
+		if !h.Stays { // the words of others are of another kind
+			d.words = max(d.words, h.Word)
+		}
+	}
+}
+
 // settle puts in force what is to be drained: pools first, then clients are moved. The caller holds the lock of moves.
 func (e *Edge) settle(upstreams map[string]*upstream, over time.Duration) {
 	before, wanted := e.drains.acted, e.drains.wanted()

@@ -30,6 +30,7 @@ type handover struct {
 	Sockets   []handedSocket              `json:"sockets"` // as the files that go with it
 	Tickets   map[string]certs.TicketKeys `json:"tickets,omitempty"`
 	Upstreams map[string]handedUpstream   `json:"upstreams,omitempty"`
+	Drains    []handedDrain               `json:"drains,omitempty"`
 	Gossip    *handedGossip               `json:"gossip,omitempty"`
 	Upgrades  upgrades                    `json:"upgrades"`
 }
@@ -90,6 +91,7 @@ func (e *Edge) pack() (*parcel, error) {
 	for name, t := range e.tickets {
 		p.Tickets[name] = t.Keys()
 	}
+	p.Drains = e.handedDrains()
 	p.Upstreams = make(map[string]handedUpstream)
 	for name, up := range g.upstreams {
 		h := up.feed.handed()
@@ -182,6 +184,7 @@ func (e *Edge) inherit() error {
 	h.Upgrades.OK++
 	e.upgrades.restore(h.Upgrades)
 	e.inherited = h
+	e.drains.inherit(h.Drains)
 	e.log.Info("taking the place of the process before", "its_version", h.Version, "sockets", len(h.Sockets))
 	return nil
 }

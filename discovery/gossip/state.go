@@ -53,7 +53,7 @@ type savedOffer struct {
 	Facts   map[string]string `json:"facts,omitempty"`
 }
 
-// savedFact is a shared fact. No secret is one.
+// savedFact is a shared fact. Secrets are in no file: they go to a process that takes this one's place.
 type savedFact struct {
 	Kind    string    `json:"kind"`
 	Key     string    `json:"key"`
@@ -62,6 +62,7 @@ type savedFact struct {
 	Stamp   uint64    `json:"stamp"`
 	Until   time.Time `json:"until"`
 	Deleted bool      `json:"deleted,omitempty"`
+	Secret  bool      `json:"secret,omitempty"`
 }
 
 // restore takes what the state file knows as suspected, until gossip speaks. A file that is not good is logged and made anew:
@@ -105,7 +106,7 @@ func (n *Node) restore() {
 	}
 	for _, f := range saved.Facts {
 		if isName(f.Kind) && isText(f.Key, longestValue) && len(f.Value) <= biggestFact && isName(f.Owner) {
-			n.facts.put(wireFact{kind: f.Kind, key: f.Key, value: f.Value, owner: f.Owner, stamp: f.Stamp, ttl: f.Until.Sub(now), deleted: f.Deleted}, now)
+			n.facts.put(wireFact{kind: f.Kind, key: f.Key, value: f.Value, owner: f.Owner, stamp: f.Stamp, ttl: f.Until.Sub(now), deleted: f.Deleted, secret: f.Secret}, now)
 		}
 	}
 	n.stir(now, 0)
@@ -180,7 +181,7 @@ func (n *Node) save() error {
 		return nil
 	}
 	n.unsaved = false
-	saved := n.stateToSave(now)
+	saved := n.stateToSave(now, false)
 	n.mu.Unlock()
 	err := writeState(n.o.StateFile, saved)
 	if err != nil {
@@ -192,7 +193,7 @@ func (n *Node) save() error {
 }
 
 // stateToSave leaves out what this node announces, and what is over. n.mu is held.
-func (n *Node) stateToSave(now time.Time) savedState {
+func (n *Node) stateToSave(now time.Time, secrets bool) savedState {
 	saved := savedState{Format: format, Saved: now}
 	for _, m := range n.catalog.members {
 		s := n.catalog.sets[m.Name]
@@ -215,9 +216,9 @@ func (n *Node) stateToSave(now time.Time) savedState {
 		}
 		saved.Sets = append(saved.Sets, out)
 	}
-	for _, w := range n.facts.all(now, false) {
+	for _, w := range n.facts.all(now, secrets) {
 		if w.ttl >= worthSaving {
-			saved.Facts = append(saved.Facts, savedFact{w.kind, w.key, w.value, w.owner, w.stamp, now.Add(w.ttl), w.deleted})
+			saved.Facts = append(saved.Facts, savedFact{w.kind, w.key, w.value, w.owner, w.stamp, now.Add(w.ttl), w.deleted, w.secret})
 		}
 	}
 	return saved

@@ -31,10 +31,11 @@ func (n *Node) Sockets() (streams *net.TCPListener, packets *net.UDPConn) {
 	return tcp, udp
 }
 
-// Known is what the state file would hold: the members and what they announced.
+// Known is what the state file would hold, the members and what they announced, and the secrets that are shared: it is for no
+// eyes but those of the process that takes this one's place.
 func (n *Node) Known() ([]byte, error) {
 	n.mu.Lock()
-	saved := n.stateToSave(time.Now())
+	saved := n.stateToSave(time.Now(), true)
 	n.mu.Unlock()
 	return json.Marshal(saved)
 }

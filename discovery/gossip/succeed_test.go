@@ -1,11 +1,14 @@
 package gossip
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // successor takes the place of a node that was killed, as another process does.
@@ -86,4 +89,22 @@ func TestWhatThePredecessorKnewIsThereBeforeAnybodyAnswers(t *testing.T) {
 		}
 		return ""
 	})
+}
+
+func TestSecretsThatAreSharedGoToTheSuccessorAndToNoFile(t *testing.T) {
+	o := Options{Name: "edge", KeyFile: keyFile(t, key('k')), StateFile: filepath.Join(t.TempDir(), "state")}
+	edge := start(t, o)
+	must(t, edge.ShareSecret("tickets", "1", []byte("secret"), time.Hour))
+	edge = successor(t, edge, o)
+	eventually(t, func() string {
+		if got := edge.Shared("tickets"); len(got) != 1 || string(got[0].Value) != "secret" {
+			return fmt.Sprintf("the successor has %v", got)
+		}
+		return ""
+	})
+	must(t, edge.Share("drain", "k", nil, time.Hour))
+	must(t, edge.save())
+	if saved, err := os.ReadFile(o.StateFile); err != nil || !bytes.Contains(saved, []byte(`"drain"`)) || bytes.Contains(saved, []byte(`"tickets"`)) {
+		t.Errorf("the file says %s, %v", saved, err)
+	}
 }
