@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // variable tells a process that it takes another's place, and how many sockets it gets.
@@ -97,15 +98,16 @@ func (s *Successor) Pid() int { return s.cmd.Process.Pid }
 // Serves waits until the new process serves. Otherwise it says why that one does not, and has ended it; the same when ctx ends
 // first.
 func (s *Successor) Serves(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() { s.cmd.Process.Kill() })
+	stop := context.AfterFunc(ctx, func() {
+		s.cmd.Process.Kill()
+		s.answer.SetReadDeadline(time.Now()) // a program that it started may have the pipe, too
+	})
 	text, err := bufio.NewReader(io.LimitReader(s.answer, mostAnswer)).ReadString('\n')
 	s.answer.Close()
 	if stop() && err == nil && text == serves+"\n" {
 		return nil
 	}
-	s.cmd.Process.Kill()
-	<-s.ended
-	s.state.Close()
+	s.Abandon()
 	why, told := strings.CutPrefix(text, failed)
 	switch {
 	case ctx.Err() != nil:
@@ -119,8 +121,18 @@ func (s *Successor) Serves(ctx context.Context) error {
 	return fmt.Errorf("the new process ended before it served (%s); what it wrote says why", s.cmd.ProcessState)
 }
 
+// Abandon ends the new process, whatever it does.
+func (s *Successor) Abandon() {
+	s.cmd.Process.Kill()
+	<-s.ended
+	s.state.Close()
+}
+
 // Release tells a process that serves that what there can be only one of is free now.
 func (s *Successor) Release() { s.state.Close() }
 
 // Ended is closed when the new process has.
 func (s *Successor) Ended() <-chan struct{} { return s.ended }
+
+// End says how a new process ended that has.
+func (s *Successor) End() string { return s.cmd.ProcessState.String() }

@@ -134,6 +134,32 @@ func TestANewProcessThatHangsIsEnded(t *testing.T) {
 	<-s.Ended()
 }
 
+func TestANewProcessThatHangsWithProgramsOfItsOwnIsNotWaitedForEither(t *testing.T) {
+	held, hold, err := os.Pipe() // its child lives as long as we want
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	s, err := Start(Options{Path: "/bin/sh", Args: []string{"-c", "cat <&5 & wait"}, Sockets: []*os.File{held}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	served := make(chan error, 1)
+	go func() { served <- s.Serves(ctx) }()
+	select {
+	case err := <-served:
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+		hold.Close()
+	case <-time.After(10 * time.Second):
+		hold.Close()
+		t.Errorf("it waits for what the new process started: %v", <-served)
+	}
+}
+
 func TestAProgramThatIsNotThereIsAnError(t *testing.T) {
 	if _, err := Start(Options{Path: t.TempDir() + "/gone"}); !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)
