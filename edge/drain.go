@@ -17,7 +17,9 @@ const settleWithin = 5 * time.Second
 // drain takes leave of the clients as the drain section says. It returns when
 // no connection is left, at the deadline, or when stop ends.
 func (e *Edge) drain(stop context.Context) {
+	e.leaving.Lock() // the new process of an upgrade is given way to before, or not at all
 	e.draining.Store(true)
+	e.leaving.Unlock()
 	e.mu.Lock() // a reload under way is waited for; no other begins
 	defer e.mu.Unlock()
 	g := e.current.Load()

@@ -85,6 +85,7 @@ type Edge struct {
 	current   atomic.Pointer[generation]
 	parted    chan struct{} // closed when a member whose section was removed has left
 	draining  atomic.Bool
+	leaving   sync.Mutex // taken before mu: by a drain as it begins, and by what gives way to the next process
 	lingering sync.WaitGroup
 	passed    []*passed // sockets
 	inherited *handover // nil once the first configuration is in force

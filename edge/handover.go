@@ -183,6 +183,7 @@ func (e *Edge) inherit() error {
 	}
 	h.Upgrades.OK++
 	e.upgrades.restore(h.Upgrades)
+	before.State = nil // keys are in it: they go when they are replaced
 	e.inherited = h
 	e.drains.inherit(h.Drains)
 	e.log.Info("taking the place of the process before", "its_version", h.Version, "sockets", len(h.Sockets))

@@ -56,12 +56,25 @@ func (e *Edge) upgrade(ctx context.Context, o UpgradeOptions) (pid int, err erro
 	if err := s.Serves(ctx); err != nil {
 		return 0, err
 	}
-	e.giveWay()
+	if !e.giveWay() {
+		s.Abandon()
+		return 0, errDraining
+	}
 	if o.Serving != nil {
 		o.Serving(s.Pid())
 	}
 	s.Release()
+	go e.watchSuccessor(s)
 	return s.Pid(), nil
+}
+
+// watchSuccessor tells of a new process that ends while this one still takes leave of its clients: nobody serves then.
+func (e *Edge) watchSuccessor(s *upgrade.Successor) {
+	select {
+	case <-s.Ended():
+		e.log.Error("the new process has ended, and this one accepts nobody any more: start mqedge", "pid", s.Pid(), "how", s.End())
+	case <-e.living.Done():
+	}
 }
 
 // handOver makes up what the next process gets, and lets no reload change it any more.
@@ -79,8 +92,14 @@ func (e *Edge) handOver() (*parcel, error) {
 }
 
 // giveWay lets go of what there can be only one of: the member of gossip, which says no farewell, since the next announces the
-// same; the files of state; and the admin address, so that questions go to the process that serves.
-func (e *Edge) giveWay() {
+// same; the files of state; and the admin address, so that questions go to the process that serves. It reports false if this
+// process has begun to drain: then it does as it was told, and there is no new process.
+func (e *Edge) giveWay() bool {
+	e.leaving.Lock() // a drain begins before this or after it
+	defer e.leaving.Unlock()
+	if e.draining.Load() {
+		return false
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.succeeded.Store(true)
@@ -100,6 +119,7 @@ func (e *Edge) giveWay() {
 			g.admin.stop()
 		})
 	}
+	return true
 }
 
 // Succeeded reports whether another process serves in this one's place.
