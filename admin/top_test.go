@@ -7,11 +7,14 @@ import (
 	"io"
 	"math"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -246,6 +249,47 @@ func TestTopEndsWithItsContextAndSaysWhenNobodyAnswersAtFirst(t *testing.T) {
 	cancel()
 	if err := <-ended; err != nil || !strings.HasSuffix(w.text(), leaveScreen) {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestTopEndsAtOnceThoughAnAnswerIsAwaited(t *testing.T) {
+	for _, answers := range []int{0, 3} { // a whole first round takes three
+		asked := make(chan struct{}, 10)
+		h := http.NewServeMux()
+		var left atomic.Int64
+		left.Store(int64(answers))
+		h.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+			if left.Add(-1) >= 0 {
+				io.WriteString(w, "{}")
+				return
+			}
+			asked <- struct{}{}
+			<-r.Context().Done()
+		})
+		s := httptest.NewServer(h)
+		keys, ended := make(chan []byte), make(chan error, 1)
+		w := &terminal{}
+		o := TopOptions{
+			Client: NewClient(s.Listener.Addr().String()), Out: w, Interval: time.Millisecond, Keys: keys,
+			Size: func() (int, int) { return 80, 24 },
+		}
+		go func() { ended <- Top(t.Context(), o) }()
+		<-asked
+		select {
+		case keys <- []byte("q"):
+		case <-time.After(3 * time.Second):
+			t.Errorf("after %d answers nobody reads the keys", answers)
+		}
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(3 * time.Second):
+			t.Errorf("after %d answers it waits for the next", answers)
+			<-ended
+		}
+		s.Close()
 	}
 }
 

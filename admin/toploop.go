@@ -32,25 +32,44 @@ const (
 // It is an error if the first question has no answer; later ones are shown.
 func Top(ctx context.Context, o TopOptions) error {
 	t := &top{}
-	if err := t.ask(ctx, o.Client); err != nil {
-		return err
+	l := look{colour: o.Colour, keys: true, every: o.Interval}
+	asked := make(chan *top, 1) // what a question came to
+	var asking chan *top
+	ctx, cancel := context.WithCancel(ctx)
+	defer func() { // whoever has enough does not wait for an answer
+		cancel()
+		if asking != nil {
+			<-asking
+		}
+	}()
+	ask := func(now top) {
+		asking = asked
+		go func() {
+			_ = now.ask(ctx, o.Client) // it is in now
+			asked <- &now
+		}()
+	}
+	for ask(*t); asking != nil; {
+		select {
+		case key, open := <-o.Keys:
+			if !open || !l.press(key, 0) {
+				return nil
+			}
+		case t = <-asking:
+			asking = nil
+		}
+	}
+	if t.err != nil {
+		return t.err
 	}
 	if _, err := io.WriteString(o.Out, enterScreen); err != nil {
 		return err
 	}
 	defer io.WriteString(o.Out, leaveScreen)
-	l := look{colour: o.Colour, keys: true, every: o.Interval}
-	asked := make(chan *top, 1) // what a question came to
 	next := time.NewTimer(o.Interval)
 	defer next.Stop()
 	clock := time.NewTicker(time.Second) // for how long there has been no answer
 	defer clock.Stop()
-	var asking chan *top
-	defer func() {
-		if asking != nil {
-			<-asking
-		}
-	}()
 	for {
 		furthest, err := draw(o, t, l)
 		if err != nil {
@@ -66,11 +85,7 @@ func Top(ctx context.Context, o TopOptions) error {
 		case <-o.Resized:
 		case <-clock.C:
 		case <-next.C:
-			asking = asked
-			go func(now top) {
-				_ = now.ask(ctx, o.Client) // it is in now
-				asked <- &now
-			}(*t)
+			ask(*t)
 		case t = <-asking:
 			asking = nil
 			next.Reset(o.Interval)
