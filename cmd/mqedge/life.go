@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -38,7 +39,8 @@ type life struct {
 	telling  sync.Mutex // of reloads, so that what systemd is told last is true
 	working  sync.WaitGroup
 	ended    chan struct{} // closed when all has
-	termed   bool          // a signal to end came
+	termed   atomic.Bool   // a signal to end came
+	before   *upgrade.Predecessor
 }
 
 // newLife prepares to serve with e, by the program at that path.
@@ -58,7 +60,7 @@ func reporter(log *slog.Logger) func(error) {
 func (l *life) run(signals <-chan os.Signal, before *upgrade.Predecessor) {
 	draining, drain := context.WithCancel(context.Background())
 	stopping, stop := context.WithCancel(context.Background())
-	l.draining, l.drain, l.stop = draining, drain, stop
+	l.draining, l.drain, l.stop, l.before = draining, drain, stop, before
 	defer drain()
 	defer stop()
 	go func() {
@@ -102,10 +104,9 @@ func (l *life) signal(s os.Signal) (atOnce bool) {
 	case syscall.SIGUSR2:
 		l.upgrade()
 	default:
-		if l.termed {
+		if l.termed.Swap(true) {
 			return true
 		}
-		l.termed = true
 		if !l.edge.Succeeded() { // else systemd has nothing to do with this process any more
 			l.systemd.Stopping(l.edge.LeaveWithin(), "draining")
 		}
@@ -136,16 +137,16 @@ func (l *life) reload() {
 
 var (
 	errOnce      = errors.New("an upgrade is under way already")
-	errFirst     = errors.New("this is process 1 of a container, and all others end with it: start a new container instead")
 	errNoProgram = errors.New("the path of the program that runs cannot be told")
 )
 
 // upgrade starts the program again, which may be another one by now.
 func (l *life) upgrade() {
+	tied := upgrade.Tied(l.before)
 	for _, refused := range []struct {
 		when bool
 		why  error
-	}{{l.upgrades, errOnce}, {os.Getpid() == 1, errFirst}, {l.program == "", errNoProgram}} {
+	}{{l.upgrades, errOnce}, {l.program == "", errNoProgram}, {tied != nil, tied}} {
 		if refused.when {
 			l.edge.Log().Error("no upgrade", "error", refused.why)
 			return
@@ -155,9 +156,17 @@ func (l *life) upgrade() {
 	go func() {
 		l.upgraded <- l.edge.Upgrade(l.draining, edge.UpgradeOptions{
 			Program: l.program, Args: os.Args[1:], Without: systemd.Private[:], Within: upgradeWithin,
-			Serving: l.systemd.Successor,
+			Serving: l.handOn,
 		})
 	}()
+}
+
+// handOn tells systemd which process is the service's now. Whoever told this one to end just before that meant the service.
+func (l *life) handOn(pid int) {
+	l.systemd.Successor(pid)
+	if l.termed.Load() {
+		syscall.Kill(pid, syscall.SIGTERM)
+	}
 }
 
 // tellSystemd says that the service serves, that it is alive while its event loops are, and how many connections there are.

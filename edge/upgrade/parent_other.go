@@ -1,0 +1,5 @@
+//go:build !linux
+
+package upgrade
+
+func contained() bool { return false }
