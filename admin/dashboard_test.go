@@ -274,7 +274,10 @@ func resistsOthers(t *testing.T, b *browser) {
 	p.until(`(() => { try { return document.querySelector("iframe").contentDocument === null; } catch { return true; } })()`)
 
 	rebound := b.open(t, "http://evil.example:"+port+"/")
-	rebound.says("read-only at this host name")
+	rebound.says("nothing is told for the host name")
+	if got := value[string](rebound, `document.querySelector("main").innerText`); strings.Contains(got, "10.0.0.11") {
+		t.Errorf("a name that was made to lead here is told: %s", got)
+	}
 	if got := post(rebound, drain, "same-origin"); got != "403" {
 		t.Errorf("a name that was made to lead here: %s", got)
 	}

@@ -76,6 +76,15 @@ func (g *guard) token(r *http.Request) (*refusal, error) {
 	return nil, nil
 }
 
+// read allows what tells of clients, endpoints and the configuration. On loopback whoever can connect may ask, except web pages
+// whose name was made to resolve to this host: to a browser they are of the same origin. What monitoring asks for is not held back.
+func (g *guard) read(r *http.Request) *refusal {
+	if !g.loopback || !strings.HasPrefix(r.URL.Path, "/api/") || localName(r.Host) {
+		return nil
+	}
+	return &refusal{http.StatusForbidden, fmt.Sprintf("on loopback nothing is told for the host name %.80q, which a web page may have made up: use an IP address or localhost, and let a proxy in front set it", r.Host)}
+}
+
 // profile allows pprof: it shows memory, and it costs CPU.
 func (g *guard) profile(r *http.Request) *refusal {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)

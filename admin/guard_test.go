@@ -72,6 +72,32 @@ func TestATokenIsReplacedByWritingTheFile(t *testing.T) {
 	}
 }
 
+func TestAPageWhoseNameWasMadeToResolveToThisHostIsToldNothing(t *testing.T) {
+	local, public := serve(t, &process{}, loopback, ""), serve(t, &process{}, anywhere, "")
+	for _, path := range []string{
+		"/api/v1/connections", "/api/v1/connections?client_id=x", "/api/v1/status", "/api/v1/upstreams", "/api/v1/config", "/api/v1/events", "/api/v1/history", "/api/v1/access",
+	} {
+		for _, method := range []string{http.MethodGet, http.MethodHead} {
+			if got := ask(t, method, local, path, "Host: evil.example:9901"); got.status != http.StatusForbidden {
+				t.Errorf("%s %s: %d %s", method, path, got.status, got.body)
+			}
+		}
+		for _, host := range []string{"localhost:9901", "127.0.0.1", "[::1]:9901"} {
+			if got := ask(t, http.MethodGet, local, path, "Host: "+host); got.status != http.StatusOK {
+				t.Errorf("%s at %s: %d %s", path, host, got.status, got.body)
+			}
+		}
+		if got := ask(t, http.MethodGet, public, path, "Host: edge.example.com"); got.status != http.StatusOK {
+			t.Errorf("%s beyond loopback: %d %s", path, got.status, got.body)
+		}
+	}
+	for _, path := range []string{"/metrics", "/livez", "/readyz", "/"} {
+		if got := ask(t, http.MethodGet, local, path, "Host: edge.example.com"); got.status != http.StatusOK {
+			t.Errorf("%s: %d %s", path, got.status, got.body)
+		}
+	}
+}
+
 func TestProfilesAreForLoopbackOnly(t *testing.T) {
 	local, public := serve(t, &process{}, loopback, ""), serve(t, &process{}, anywhere, "")
 	for _, path := range []string{"/debug/pprof/", "/debug/pprof/goroutine?debug=1", "/debug/pprof/cmdline"} {

@@ -120,7 +120,12 @@ func (s *Server) dispatch(g *guard, m methods) http.Handler {
 			fail(w, http.StatusMethodNotAllowed, fmt.Sprintf("%.20s is not for this path: it takes %s", r.Method, allow))
 			return
 		}
-		if method != http.MethodGet {
+		if method == http.MethodGet {
+			if no := g.read(r); no != nil {
+				fail(w, no.status, no.text)
+				return
+			}
+		} else {
 			no, err := g.change(r)
 			if err != nil {
 				s.o.Logger.Error("admin: a changing call cannot be authorized", "error", err)

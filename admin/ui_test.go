@@ -47,7 +47,7 @@ func TestAccessIsWhatAChangingCallWouldMeet(t *testing.T) {
 		bind, host, want string
 	}{
 		{loopback, "127.0.0.1", `{"changes":"open","allowed":true,"reason":""}`},
-		{loopback, "evil.example", `{"changes":"open","allowed":false,"reason":"changing calls are refused for the host name`},
+		{loopback, "evil.example", `{"error":"on loopback nothing is told for the host name`},
 		{anywhere, "127.0.0.1", `{"changes":"refused","allowed":false,"reason":"changing calls are refused on an address beyond loopback`},
 	} {
 		if got := ask(t, http.MethodGet, serve(t, &process{}, test.bind, ""), "/api/v1/access", "Host: "+test.host); !strings.HasPrefix(got.body, test.want) {

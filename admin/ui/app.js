@@ -167,7 +167,6 @@ function showAccess() {
   const words = { open: "", token: may.allowed ? "" : "read-only", refused: "read-only" };
   let note = words[may.changes] || "";
   if (may.changes === "refused") note = "read-only: no admin.token_file";
-  else if (may.changes === "open" && !may.allowed) note = "read-only at this host name";
   text($("access"), note);
   $("access").title = may.allowed ? "" : may.reason;
   $("token").hidden = may.changes !== "token";
