@@ -142,7 +142,7 @@ func (c *Client) Health(ctx context.Context) error {
 	case http.StatusOK:
 		return nil
 	case http.StatusServiceUnavailable:
-		return &NotReadyError{Reason: strings.TrimSpace(string(got.body))}
+		return &NotReadyError{Reason: printable(strings.TrimSpace(string(got.body)))}
 	}
 	return c.unexpected(got.status, http.MethodGet, "/readyz")
 }
@@ -186,7 +186,11 @@ func (c *Client) fetch(ctx context.Context, method, path string, out any) (http.
 		if json.Unmarshal(got.body, &said) != nil || said.Error == "" {
 			return nil, c.unexpected(got.status, method, path)
 		}
-		return nil, errors.New(strings.Join(append([]string{said.Error}, said.Problems...), "\n"))
+		lines := append([]string{said.Error}, said.Problems...)
+		for i := range lines {
+			lines[i] = printable(lines[i]) // it goes to a terminal
+		}
+		return nil, errors.New(strings.Join(lines, "\n"))
 	}
 	if out == nil {
 		return got.header, nil

@@ -132,3 +132,21 @@ func TestTheBindOfAServerIsAnAddressForAClient(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatAServerSaysIsWrongHasNoPowerOverTheTerminal(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/readyz" {
+			plain(w, http.StatusServiceUnavailable, "\x1b]0;owned\a\n")
+			return
+		}
+		answer(w, http.StatusUnprocessableEntity, map[string]any{"error": "no\x1b[2J", "problems": []string{"one\x1b[31m", "two\u009b1m"}})
+	}))
+	defer s.Close()
+	c := NewClient(s.Listener.Addr().String())
+	if err := c.Reload(t.Context()); err == nil || err.Error() != "no?[2J\none?[31m\ntwo?1m" {
+		t.Errorf("%q", err)
+	}
+	if err := c.Health(t.Context()); err == nil || err.Error() != "not ready: ?]0;owned?" {
+		t.Errorf("%q", err)
+	}
+}
