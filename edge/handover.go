@@ -172,6 +172,7 @@ func (e *Edge) inherit() error {
 	if err := json.Unmarshal(before.State, h); err != nil {
 		return fmt.Errorf("what the process before has to say: %w", err)
 	}
+	before.State = nil // keys are in it: they go when they are replaced
 	if h.Format != handoverFormat {
 		return fmt.Errorf("the process before speaks format %d of upgrades, this one %d: restart it instead", h.Format, handoverFormat)
 	}
@@ -183,7 +184,6 @@ func (e *Edge) inherit() error {
 	}
 	h.Upgrades.OK++
 	e.upgrades.restore(h.Upgrades)
-	before.State = nil // keys are in it: they go when they are replaced
 	e.inherited = h
 	e.drains.inherit(h.Drains)
 	e.log.Info("taking the place of the process before", "its_version", h.Version, "sockets", len(h.Sockets))
