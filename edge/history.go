@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -14,8 +15,10 @@ const (
 	sampleEvery = 2 * time.Second
 	// samples are kept of each series: ten minutes.
 	samples = 300
-	// mostTracks bounds the memory: of listeners, and of upstreams, beyond that nothing is kept. Each takes 6 to 12 KB.
+	// mostTracks bounds the memory: of listeners, and of upstreams, those beyond it share a track. Each takes 6 to 12 KB.
 	mostTracks = 64
+	// others is the name of that track.
+	others = "(others)"
 )
 
 // unknown is a value that could not be measured.
@@ -31,13 +34,51 @@ type track struct {
 // tracks are the histories of all listeners or upstreams. Those that are gone are forgotten.
 type tracks []*track
 
+// putAll adds a sample. What has no track of its own is put together, so that sums are right.
+// Owners decide who has one: those of calls are those of their upstreams.
+func (ts *tracks) putAll(number uint64, owners *tracks, sample map[string][]float32, combine func(series int, a, b float32) float32) {
+	var rest []float32
+	for _, name := range slices.Sorted(maps.Keys(sample)) {
+		if owners.room(name) {
+			ts.put(number, name, sample[name])
+			continue
+		}
+		if rest == nil {
+			rest = slices.Clone(sample[name])
+			continue
+		}
+		for i, v := range sample[name] {
+			switch {
+			case rest[i] != rest[i]:
+				rest[i] = v
+			case v == v:
+				rest[i] = combine(i, rest[i], v)
+			}
+		}
+	}
+	if rest != nil {
+		ts.put(number, others, rest)
+	}
+}
+
+// room reports whether a name has a track or can get one.
+func (ts *tracks) room(name string) bool {
+	own := 0
+	for _, t := range *ts {
+		if t.name == name {
+			return true
+		}
+		if t.name != others {
+			own++
+		}
+	}
+	return own < mostTracks
+}
+
 // put adds the values of a sample.
 func (ts *tracks) put(number uint64, name string, values []float32) {
 	i := slices.IndexFunc(*ts, func(t *track) bool { return t.name == name })
 	if i < 0 {
-		if len(*ts) >= mostTracks {
-			return
-		}
 		t := &track{name: name, series: make([][samples]float32, len(values))}
 		for s := range t.series {
 			for at := range t.series[s] {
@@ -110,10 +151,22 @@ func (h *history) add(now time.Time, s sample) {
 	defer h.mu.Unlock()
 	h.last++
 	h.at = now
-	for ts, values := range map[*tracks]map[string][]float32{&h.listeners: s.listeners, &h.upstreams: s.upstreams, &h.calls: s.calls} {
-		for name, v := range values {
-			ts.put(h.last, name, v)
-		}
+	for _, of := range []struct {
+		tracks, owners *tracks
+		values         map[string][]float32
+		times          int // the first of the series that are times
+	}{
+		{&h.listeners, &h.listeners, s.listeners, seriesOut + 1},
+		{&h.upstreams, &h.upstreams, s.upstreams, seriesAnswer},
+		{&h.calls, &h.upstreams, s.calls, seriesMean},
+	} {
+		ts := of.tracks
+		ts.putAll(h.last, of.owners, of.values, func(series int, a, b float32) float32 {
+			if series >= of.times {
+				return max(a, b)
+			}
+			return a + b
+		})
 		ts.forget(h.last)
 		slices.SortFunc(*ts, func(a, b *track) int { return strings.Compare(a.name, b.name) })
 	}

@@ -50,15 +50,42 @@ func TestTheHistoryGivesTheLastSamplesOfWhatThereIs(t *testing.T) {
 	}
 }
 
-func TestTheMemoryForTheHistoryIsBounded(t *testing.T) {
+func TestTheMemoryForTheHistoryIsBoundedAndSumsAreRight(t *testing.T) {
 	var h history
-	s := sample{upstreams: map[string][]float32{}}
-	for i := range 2 * mostTracks {
-		s.upstreams[fmt.Sprint(i)] = []float32{0, 0, 0, 0, 0}
+	s := sample{upstreams: map[string][]float32{}, calls: map[string][]float32{}}
+	const extra = 6
+	for i := range mostTracks + extra {
+		s.upstreams[fmt.Sprintf("u%03d", i)] = []float32{1, 1, 1, float32(i), unknown}
+		if i == 0 || i >= mostTracks+extra-2 {
+			s.calls[fmt.Sprintf("u%03d", i)] = []float32{10, unknown, float32(i), unknown}
+		}
 	}
-	h.add(noon, s)
-	if n := len(h.since(0).Upstreams); n != mostTracks {
-		t.Errorf("%d upstreams, want %d", n, mostTracks)
+	for i := range 3 {
+		h.add(noon.Add(time.Duration(i)*sampleEvery), s)
+	}
+	got := h.since(2).Upstreams
+	if len(got) != mostTracks+1 {
+		t.Fatalf("%d upstreams, want %d", len(got), mostTracks+1)
+	}
+	connections, calls := float32(0), float32(0)
+	for _, u := range got {
+		connections += u.Connections[0]
+		if u.Calls != nil {
+			calls += u.Calls.Rate[0]
+		}
+	}
+	if connections != mostTracks+extra || calls != 30 {
+		t.Errorf("%v connections and %v calls, want %d and 30", connections, calls, mostTracks+extra)
+	}
+	rest := got[0]
+	if rest.Name != others || rest.Answer[0] != mostTracks+extra-1 || rest.Slowest[0] == rest.Slowest[0] || rest.Calls == nil || rest.Calls.Mean[0] != mostTracks+extra-1 {
+		t.Errorf("the rest: %+v", rest)
+	}
+	delete(s.upstreams, "u000")
+	h.add(noon.Add(4*sampleEvery), s)
+	h.add(noon.Add(5*sampleEvery), s)
+	if got := h.since(4).Upstreams; len(got) != mostTracks+1 || got[0].Connections[0] != extra-1 {
+		t.Errorf("after one went: %d upstreams, %v of the rest", len(got), got[0].Connections)
 	}
 }
 
