@@ -149,7 +149,8 @@ func (im *importer) backendOf(f *section) (*section, string) {
 		return nil, "it is HAProxy's page of statistics: mqedge has its own at the admin address, with metrics at /metrics"
 	}
 	var rules []*line
-	name := f.last("default_backend").arg(1)
+	fallback := f.last("default_backend")
+	name := fallback.arg(1)
 	for _, l := range f.own("use_backend") {
 		l.used = false
 		switch {
@@ -160,6 +161,12 @@ func (im *importer) backendOf(f *section) (*section, string) {
 		default:
 			rules = append(rules, l)
 		}
+	}
+	if ws := slices.IndexFunc(rules, func(l *line) bool { return im.webSocket(im.backends[l.arg(1)]) }); ws >= 0 && f.http() && !im.webSocket(im.backends[name]) {
+		if im.backends[name] != nil && fallback.arg(1) == name {
+			im.note(fallback, "only what goes to %s is carried over, which is MQTT over WebSocket: the other requests are HTTP, keep HAProxy for them at another address", convert.Shown(rules[ws].arg(1)))
+		}
+		name = rules[ws].arg(1)
 	}
 	for _, l := range rules {
 		if l.arg(1) == name {
@@ -182,6 +189,15 @@ func (im *importer) backendOf(f *section) (*section, string) {
 	}
 }
 
+// webSocket reports whether a backend, by itself, is one of MQTT over WebSocket.
+func (im *importer) webSocket(b *section) bool {
+	if b == nil || im.http2(b) {
+		return false
+	}
+	protocol, _ := im.stream(&section{}, b, nil).Protocol()
+	return protocol == "mqtt_ws"
+}
+
 // callKind is what an HTTP frontend carries.
 type callKind int
 
@@ -194,7 +210,7 @@ const (
 
 // calls says what a frontend carries, or why it is nothing for mqedge.
 func (im *importer) calls(f, b *section) (kind callKind, why string) {
-	if !f.http() && !b.http() {
+	if frontend, backend := f.http(), b.http(); !frontend && !backend {
 		return streams, ""
 	}
 	if im.http2(b) {

@@ -76,6 +76,7 @@ type reader struct {
 	file     string
 	env      map[string]string // what the file itself sets
 	sections []*section
+	skipped  []*line  // .if before the first section
 	skip     int      // conditional blocks that are open, whose lines are left out
 	comments []string // of which it is not known yet what they are about
 }
@@ -119,7 +120,12 @@ func (r *reader) line(text string, number int) error {
 func (r *reader) macro(l *line) {
 	switch l.words[0] {
 	case ".if":
-		if r.skip++; r.skip == 1 && len(r.sections) > 0 {
+		r.skip++
+		switch {
+		case r.skip > 1: // is left out with the other
+		case len(r.sections) == 0:
+			r.skipped = append(r.skipped, l)
+		default:
 			s := r.sections[len(r.sections)-1]
 			s.lines = append(s.lines, l)
 		}
@@ -130,6 +136,7 @@ func (r *reader) macro(l *line) {
 
 func (r *reader) begin(l *line) {
 	s := &section{kind: l.words[0], head: l, comments: r.comments}
+	s.lines, r.skipped = r.skipped, nil
 	r.comments = nil
 	args := l.words[1:]
 	if len(args) > 0 && args[0] != "from" {

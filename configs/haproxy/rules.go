@@ -20,6 +20,9 @@ func (im *importer) from(f *section, first bind, l *configs.Listener, comments m
 	p := configs.DefaultProxyProtocol()
 	p.Timeout = 5 * time.Second
 	p.Trust = trust
+	if trust != nil && first.like.proxy {
+		im.note(first.from, "accept-proxy takes the header from everybody, the rule names who sends it: proxy_protocol.trust has those, and nobody else may send one")
+	}
 	if trust == nil {
 		p.Trust = convert.Everybody()
 		comments[".proxy_protocol.trust"] = "dangerous: name the load balancers"
@@ -173,7 +176,11 @@ func (im *importer) condition(f *section, l *line, i int) (c condition, ok bool)
 	case n == 1 && (words[0] == "TRUE" || words[0] == "WAIT_END"):
 		return condition{always: true}, !c.not
 	case n == 1:
-		for _, acl := range f.under("acl", words[0]) {
+		acls := f.under("acl", words[0])
+		if slices.ContainsFunc(acls, func(acl *line) bool { return acl.arg(2) != "src" }) {
+			return c, true // any of its lines is enough, so it is not about addresses alone
+		}
+		for _, acl := range acls {
 			c.sources = append(c.sources, im.sources(acl, acl.words[2:])...)
 		}
 	case n > 2 && words[0] == "{" && words[n-1] == "}" && !slices.Contains(words[1:n-1], "}"):

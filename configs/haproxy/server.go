@@ -172,11 +172,21 @@ func (im *importer) options(s *server, l *line, words []string) {
 			im.note(l, "%s: connections do not wait for an endpoint: at max_connections another is taken", word)
 		case "track", "agent-port", "agent-inter", "agent-addr", "agent-send", "addr":
 			im.note(l, "%s: mqedge asks each endpoint itself: left out, see health.active", word)
-		case "fastinter", "downinter", "init-addr", "resolve-prefer", "resolve-opts", "resolve-net", "cookie", "id", "alpn", "proto", "check-proto", "check-alpn", "check-sni",
-			"on-marked-up", "on-error", "pool-max-conn", "pool-purge-delay", "pool-low-conn", "max-reuse", "log-proto", "guid", "ws", "hash-key", "pool-conn-name":
+		case "fastinter", "downinter":
+			im.note(l, "%s: mqedge has one interval for all checks, inter: left out", word)
+		case "on-error", "on-marked-up":
+			im.note(l, "%s: mqedge has nothing like it, what fails of connections is for health.passive: left out", convert.Shown(word+" "+value))
+		case "resolve-prefer", "resolve-net":
+			im.note(l, "%s: mqedge connects to whichever address of a name works: left out", convert.Shown(word+" "+value))
+		case "init-addr", "resolve-opts", "cookie", "id", "alpn", "proto", "check-proto", "check-alpn", "check-sni",
+			"pool-max-conn", "pool-purge-delay", "pool-low-conn", "max-reuse", "log-proto", "guid", "ws", "hash-key", "pool-conn-name":
 		case "ssl-min-ver", "ssl-max-ver", "ciphers", "ciphersuites", "curves", "crl-file", "npn", "sigalgs":
 			im.note(l, "%s: left out, Go's secure defaults hold towards endpoints", word)
 		default:
+			if strings.HasPrefix(word, "set-proxy-v2-tlv-fmt(") {
+				im.note(l, "%s: send_proxy v2 carries TLS, the name asked for and a verified common name, and nothing else: left out", convert.Shown(word))
+				continue
+			}
 			i-- // nobody knows whether it has one
 			im.note(l, "%s: mqedge has nothing like it, the endpoint is used without", convert.Shown(word))
 		}

@@ -13,10 +13,11 @@ import (
 // tls reads what a bind shows its clients and asks of them. The text tells what is in the way, if it is nil.
 func (im *importer) tls(b bind, comments map[string]string) (*configs.TLS, string) {
 	t := configs.DefaultTLS()
-	words := im.defaultBindOptions()
+	var own [][2]string
 	for i := 0; i+1 < len(b.tls); i += 2 {
-		words = append(words, [2]string{b.tls[i], b.tls[i+1]})
+		own = append(own, [2]string{b.tls[i], b.tls[i+1]})
 	}
+	words := append(im.defaultBindOptions(), own...)
 	auth := "none"
 	for _, w := range words {
 		switch w[0] {
@@ -35,7 +36,7 @@ func (im *importer) tls(b bind, comments map[string]string) (*configs.TLS, strin
 		}
 	}
 	im.versions(b.from, words, &t)
-	im.tlsNotes(b.from, words)
+	im.tlsNotes(b.from, own)
 	if t.Certificates == nil {
 		return nil, "it has no certificate that mqedge can have: write cert_file and key_file for it"
 	}
@@ -58,6 +59,7 @@ func (im *importer) tls(b bind, comments map[string]string) (*configs.TLS, strin
 func (im *importer) defaultBindOptions() [][2]string {
 	var words [][2]string
 	for _, l := range im.global.own("ssl-default-bind-options") {
+		before := len(words)
 		for i := 1; i < len(l.words); i++ {
 			w := [2]string{l.words[i], ""}
 			if slices.Contains(withValue(), l.words[i]) {
@@ -66,6 +68,7 @@ func (im *importer) defaultBindOptions() [][2]string {
 			}
 			words = append(words, w)
 		}
+		im.tlsNotes(l, words[before:])
 	}
 	return words
 }
@@ -223,11 +226,14 @@ func (im *importer) versions(from *line, words [][2]string, t *configs.TLS) {
 // tlsNotes tells of words about TLS that mqedge has another way for, or none.
 func (im *importer) tlsNotes(from *line, words [][2]string) {
 	const chosen = "OpenSSL's cipher strings are not understood: left out, the secure suites are on; old devices may need others, which are named in tls.cipher_suites"
+	const secure = "Go chooses among the secure ones: nothing to set"
 	reasons := map[string]string{
 		"ciphers": chosen, "ciphersuites": "the suites of TLS 1.3 are always on: left out", "strict-sni": "who asks for no known name gets the first certificate: left out",
 		"tls-ticket-keys": "files of HAProxy's format cannot be used: tickets are on with keys in memory; tls.ticket_keys_file keeps them over a restart and shares them between edges",
 		"ca-verify-file":  "mqedge has one file of CAs, client_ca_file: left out", "crt-ignore-err": "mqedge ignores no error of a certificate: left out",
 		"ca-ignore-err": "mqedge ignores no error of a certificate: left out", "generate-certificates": "mqedge makes no certificates: left out",
+		"no-tls-tickets": "sessions resume by tickets, whose keys change by themselves: they are always on", "npn": "ALPN has taken its place: left out",
+		"curves": secure, "ecdhe": secure, "sigalgs": secure, "client-sigalgs": secure, "ocsp-update": "mqedge does not staple OCSP responses: left out",
 		"ca-sign-file": "mqedge makes no certificates: left out", "allow-0rtt": "mqedge takes no early data: left out", "ech": "mqedge has no ECH: left out",
 	}
 	for _, w := range words {

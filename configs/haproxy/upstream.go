@@ -82,6 +82,11 @@ func (im *importer) likeServers(b *section, servers []server, l *configs.Listene
 	}
 	if secure {
 		u.TLS = im.upstreamTLS(first)
+		for _, s := range servers {
+			if s.ssl && (s.verify != first.verify || s.caFile != first.caFile || s.cert != first.cert || s.name != first.name) {
+				im.note(s.from, "its TLS is not that of line %d: mqedge has one for an upstream, which is that: give this one an upstream of its own", first.from.at.Line)
+			}
+		}
 	}
 	if backups > 1 && !b.on("allbackups") {
 		im.note(b.head, "HAProxy uses the first backup alone, mqedge all of them together: leave the others out if that must not be")
