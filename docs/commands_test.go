@@ -17,16 +17,19 @@ var sparing = regexp.MustCompile(`^<!-- not run: (.*) -->$`)
 
 // notRun are the commands that a test cannot run, by how they begin, and who does instead.
 var notRun = map[string]string{
-	"make demo":                ".ci/run does",
-	"make test":                "this is part of it",
-	"docker ":                  "no images are pulled here; .ci/image and .ci/compose run what they can",
-	"sudo chown":               "wants to be root",
-	"echo \"EMQX_COOKIE":       "belongs to a compose file: .ci/compose",
-	"kubectl ":                 "wants a cluster; deploy/validate holds the manifests against Kubernetes' types",
-	"for pod in $(kubectl":     "likewise",
-	"python -m grpc_tools":     "wants grpcio-tools",
-	"systemctl ":               "wants systemd",
-	"ip address add 10.0.0.21": "wants a network card called eth0",
+	"make demo":                 ".ci/run does",
+	"make test":                 "this is part of it",
+	"for i in 1 2 3; do docker": "likewise",
+	"ssh ":                      "wants another host",
+	"install mqedge":            "would replace a program of this host",
+	"docker ":                   "no images are pulled here; .ci/image and .ci/compose run what they can",
+	"sudo chown":                "wants to be root",
+	"echo \"EMQX_COOKIE":        "belongs to a compose file: .ci/compose",
+	"kubectl ":                  "wants a cluster; deploy/validate holds the manifests against Kubernetes' types",
+	"for pod in $(kubectl":      "likewise",
+	"python -m grpc_tools":      "wants grpcio-tools",
+	"systemctl ":                "wants systemd",
+	"ip address add 10.0.0.21":  "wants a network card called eth0",
 }
 
 // finds are commands that end with 1 when they found something to say, as they should.
@@ -133,7 +136,7 @@ func how(text string) string {
 	switch {
 	case begins(stays) || strings.Contains(text, "&& mqedge run"):
 		return "stay"
-	case begins(finds):
+	case begins(finds) || strings.Contains(text, "sudo mqedge doctor") || strings.Contains(text, "&& mqedge doctor"):
 		return "look"
 	}
 	return "try"
@@ -180,15 +183,19 @@ func isolated(command ...string) []string {
 	return append([]string{"--map-root-user", "--net", "--pid", "--mount", "--fork", "--mount-proc", "--kill-child"}, command...)
 }
 
-// host writes what the bed is made of: the README's configuration, and nginx's.
+// host writes what the bed is made of: the README's configuration, nginx's and HAProxy's, and the examples.
 func host(t *testing.T, dir string) {
 	t.Helper()
 	i := slices.IndexFunc(blocks(read(t, "../README.md"), "yaml"), func(b block) bool { return b.whole })
 	config := blocks(read(t, "../README.md"), "yaml")[i].text
 	write(t, filepath.Join(dir, "mqedge.yaml"), config+"access_log: {path: access.log}\ndrain: {over: 1s}\n")
 	write(t, filepath.Join(dir, "nginx.conf"), blocks(read(t, "nginx.md"), "nginx")[0].text)
+	write(t, filepath.Join(dir, "haproxy.cfg"), blocks(read(t, "from-haproxy.md"), "haproxy")[0].text)
 	bundle, _ := material(t)
 	write(t, filepath.Join(dir, "cert.pem"), string(bundle))
+	if err := os.CopyFS(filepath.Join(dir, "configs", "examples"), os.DirFS("../configs/examples")); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // bed is how a page finds the host: `page` begins one, `try`, `look` and `stay` run a command.
@@ -198,16 +205,23 @@ export HOME="$DIR" PATH="$DIR/bin:$PATH:/usr/sbin:/sbin"
 ip link set lo up
 cp -a /etc "$DIR/etc" 2>/dev/null
 mount --bind "$DIR/etc" /etc
-mkdir -p /etc/mqedge /etc/nginx/certs
+mkdir -p /etc/mqedge /etc/nginx/certs /etc/haproxy
+cp "$DIR/haproxy.cfg" /etc/haproxy/haproxy.cfg
+cp "$DIR/cert.pem" /etc/haproxy/both.pem
 cp "$DIR/nginx.conf" /etc/nginx/nginx.conf
 cp "$DIR/nginx.conf" /etc/nginx/tcpstream.conf
 cp "$DIR/cert.pem" /etc/nginx/certs/cert.pem
 cp "$DIR/cert.pem" /etc/nginx/certs/key.pem
 mount -t tmpfs tmpfs /var/log
 mkdir /var/log/nginx
+mount -t tmpfs tmpfs /var/lib
+mkdir /var/lib/mqedge
 standin > "$DIR/standin.log" 2>&1 &
+printf '#!/bin/sh\nexec "$@"\n' > "$DIR/bin/sudo" # who reads is root here already
+chmod +x "$DIR/bin/sudo"
 
-answers() { for n in $(seq 200); do mqedge health --live >/dev/null 2>&1 && return; sleep 0.05; done; }
+alive() { mqedge health --live >/dev/null 2>&1 || mqedge health --live --admin 127.0.0.1:9902 >/dev/null 2>&1; } # the agent's
+answers() { for n in $(seq 200); do alive && return; sleep 0.05; done; }
 here() { for n in $(seq 200); do mqedge connections 2>/dev/null | grep -q "$1" && return; sleep 0.05; done; }
 gone() { for n in $(seq 200); do pidof mqedge >/dev/null || return; sleep 0.05; done; kill -9 $(pidof mqedge); }
 end() { kill $(pidof mosquitto_sub) 2>/dev/null; kill -TERM $(pidof mqedge) 2>/dev/null; gone; }
@@ -219,6 +233,10 @@ page() {
   printf secret > token
   case "$1" in
   ../README.md) ;;
+  host-network.md) # an agent and an edge, side by side
+    cp -r "$DIR/configs" .; mqedge keygen > gossip.keys
+    cp configs/examples/host-network-agent.yaml agent.yaml
+    mkdir certs; cp "$DIR/cert.pem" certs/cert.pem; cp "$DIR/cert.pem" certs/key.pem ;;
   *)
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=localhost \
       -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout key.pem -out cert.pem 2>/dev/null
@@ -238,11 +256,11 @@ try() {
 }
 look() { try "$@"; }
 stay() {
-  case "$(cat "$1")" in *"mqedge run"*) end ;; esac
+  case "$(cat "$1")" in *"-c edge.yaml"*) ;; *"mqedge run"*) end ;; esac
   [ -f mqedge.yaml ] || cp "$DIR/mqedge.yaml" .
   bash -eo pipefail "$1" > "$DIR/output-$2" 2>&1 < /dev/null &
   local job=$!
-  case "$(cat "$1")" in *"mqedge run"*) answers; mqedge health --live >/dev/null 2>&1 ;; *) here mqtts; kill -0 $job ;; esac
+  case "$(cat "$1")" in *"mqedge run"*) answers; alive ;; *) here mqtts; kill -0 $job ;; esac
   echo "$2 $?" >> "$DIR/results"
 }
 `
