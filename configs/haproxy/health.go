@@ -106,6 +106,15 @@ func (im *importer) httpCheck(b *section, option *line, a *configs.Active) {
 			}
 		}
 	}
+	for _, l := range b.under("http-check", "connect") {
+		for i, word := range l.words {
+			if n, ok := convert.Number(l.arg(i + 1)); word == "port" && ok && a.Port == 0 {
+				a.Port = n
+			} else if word == "ssl" {
+				im.note(l, "mqedge asks in plain HTTP: left out")
+			}
+		}
+	}
 	for _, l := range b.under("http-check", "expect") {
 		im.note(l, "mqedge takes every status from 200 to 399 for good; a check of type emqx takes what EMQX means by it")
 	}

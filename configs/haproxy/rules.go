@@ -92,7 +92,9 @@ func (im *importer) rules(f *section, l *configs.Listener) {
 }
 
 func (im *importer) unknownRule(line *line, l *configs.Listener) {
-	if l.Protocol == "mqtt" && line.arg(1) == "content" {
+	text := line.text()
+	about := strings.Contains(text, "mqtt_") || strings.Contains(text, "req.") || strings.Contains(text, "req_") || strings.Contains(text, "WAIT_END")
+	if l.Protocol == "mqtt" && line.arg(1) == "content" && about && !strings.Contains(text, "src") {
 		im.note(line, "mqedge reads a whole CONNECT before it passes anything on, and refuses what is none: left out")
 		return
 	}

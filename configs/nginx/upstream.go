@@ -1,6 +1,8 @@
 package nginx
 
 import (
+	"net"
+	"net/netip"
 	"regexp"
 	"strings"
 	"time"
@@ -119,6 +121,21 @@ func (im *importer) passive(t *target, judged []configs.Passive) configs.Passive
 
 const mostWeight = 65535
 
+// serviceOf returns the name that nginx asks for SRV records, with service=NAME behind a host; "" without.
+func serviceOf(args []string) string {
+	for _, option := range args[1:] {
+		service, ok := strings.CutPrefix(option, "service=")
+		switch {
+		case !ok || service == "":
+		case strings.HasPrefix(service, "_"):
+			return service + "." + args[0]
+		default:
+			return "_" + service + "._tcp." + args[0]
+		}
+	}
+	return ""
+}
+
 func (im *importer) endpoint(s *directive) (e configs.Endpoint, p configs.Passive, ok bool) {
 	if len(s.args) == 0 {
 		im.add(s, "has no address: left out")
@@ -130,6 +147,10 @@ func (im *importer) endpoint(s *directive) (e configs.Endpoint, p configs.Passiv
 		return e, p, false
 	}
 	e, p = configs.DefaultEndpoint(), nginxPassive()
+	if name := serviceOf(s.args); name != "" {
+		im.add(s, "left out, as it is a name of SRV records: write dns: {name: %s, type: srv} into the upstream", convert.Shown(name))
+		return e, p, false
+	}
 	if im.calls {
 		text = withPort(text, false)
 	}
@@ -165,14 +186,17 @@ func (im *importer) endpoint(s *directive) (e configs.Endpoint, p configs.Passiv
 			}
 		case "backup":
 			e.Backup = true
-		case "resolve": // names are resolved when they are dialled
+		case "resolve":
+			host, port, _ := net.SplitHostPort(e.Address)
+			if _, err := netip.ParseAddr(host); err == nil {
+				continue // there is nothing to resolve
+			}
+			im.add(s, "resolve: the name is one endpoint, resolved at every connection; with dns: {name: %s, port: %s} in place of it each of its addresses is one", host, port)
 		case "down":
 			im.add(s, "down: left out; add it to endpoints once it is back (`mqedge drain` takes one out while running)")
 			return e, p, false
 		case "slow_start":
 			im.add(s, "%s: mqedge has a rate instead, such as slow_start: {connects_per_second: 50, for: 30s} of the upstream", convert.Shown(option))
-		case "service":
-			im.add(s, "%s: this version does not look up SRV records: write the endpoints themselves", convert.Shown(option))
 		default:
 			im.add(s, "%s: mqedge has nothing like it, the endpoint is used without", convert.Shown(option))
 		}
