@@ -46,7 +46,7 @@ func NewMetrics(listeners func() []*Listener) *Metrics {
 		bytes:        desc("mqedge_bytes_total", "Payload bytes: in from clients, out to clients.", "direction"),
 		acceptErrors: desc("mqedge_accept_errors_total", "Times that connections had to wait because none could be accepted."),
 		handshakes:   desc("mqedge_tls_handshakes_total", "TLS handshakes with clients.", "result"),
-		connacks:     desc("mqedge_mqtt_connacks_total", "CONNACK packets from endpoints, by decimal reason code.", "code"),
+		connacks:     desc("mqedge_mqtt_connacks_total", "CONNACK packets that clients got, from endpoints or in refusal, by decimal reason code.", "code"),
 	}
 }
 

@@ -86,7 +86,7 @@ mqedge_connections_active{listener="test"} 0
 # HELP mqedge_connections_refused_total Connections that ended before they were served.
 # TYPE mqedge_connections_refused_total counter
 mqedge_connections_refused_total{listener="test",reason="tls_failed"} 1
-# HELP mqedge_mqtt_connacks_total CONNACK packets from endpoints, by decimal reason code.
+# HELP mqedge_mqtt_connacks_total CONNACK packets that clients got, from endpoints or in refusal, by decimal reason code.
 # TYPE mqedge_mqtt_connacks_total counter
 mqedge_mqtt_connacks_total{code="0",listener="test"} 1
 mqedge_mqtt_connacks_total{code="135",listener="test"} 1
