@@ -42,6 +42,12 @@ func IsHost(host string) bool {
 	return len(host) <= 253 && hostName.MatchString(host)
 }
 
+// Count reads a number of connections, of which configurations name more than there can be.
+func Count(text string) (int, bool) {
+	n, err := strconv.ParseInt(text, 10, 32)
+	return int(n), err == nil && n >= 0 && !strings.HasPrefix(text, "+") && !strings.HasPrefix(text, "-")
+}
+
 // Number reads a count of at most a million, which is more than any of them needs.
 func Number(text string) (int, bool) {
 	n, err := strconv.Atoi(text)

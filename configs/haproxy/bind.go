@@ -117,9 +117,11 @@ func (b *bind) options(im *importer, words []string) {
 		case word == "accept-proxy":
 			b.like.proxy = true
 		case word == "maxconn":
-			if n, ok := convert.Number(value); ok {
-				b.like.maxConnections = n
+			n, ok := convert.Count(value)
+			if !ok {
+				im.note(b.from, "%s is not understood: left out", convert.Shown(word+" "+value))
 			}
+			b.like.maxConnections = n
 			i++
 		case word == "tcp-ut":
 			b.like.userTimeout, _ = parseTime(value)
@@ -192,8 +194,9 @@ func (im *importer) number(l *line) int {
 	if l == nil {
 		return 0
 	}
-	n, ok := convert.Number(l.arg(1))
+	n, ok := convert.Count(l.arg(1))
 	if !ok {
+		n = 0
 		im.note(l, "%s is not a number that mqedge can take: left out", convert.Shown(l.arg(1)))
 	}
 	return n

@@ -115,7 +115,7 @@ func (im *importer) limit(f *section, line *line, l *configs.Listener) bool {
 			if number == "gt" || number == "ge" {
 				number = at(text, i+2)
 			}
-			n, ok := convert.Number(number)
+			n, ok := convert.Count(number)
 			if !ok || n == 0 || line.arg(2) != "reject" {
 				return false
 			}

@@ -127,11 +127,15 @@ func (im *importer) options(s *server, l *line, words []string) {
 			return !ok
 		}
 		switch word {
-		case "weight", "maxconn", "port", "rise", "fall", "error-limit":
+		case "maxconn":
+			if n, ok := convert.Count(value); !wrong(ok) {
+				s.endpoint.MaxConnections = n
+			}
+		case "weight", "port", "rise", "fall", "error-limit":
 			if wrong(isNumber) {
 				continue
 			}
-			*map[string]*int{"weight": &s.endpoint.Weight, "maxconn": &s.endpoint.MaxConnections, "port": &s.checkPort,
+			*map[string]*int{"weight": &s.endpoint.Weight, "port": &s.checkPort,
 				"rise": &s.rise, "fall": &s.fall, "error-limit": &s.errors}[word] = min(n, mostWeight)
 		case "inter":
 			if !wrong(isTime) {

@@ -58,7 +58,7 @@ func (im *importer) perIP(s *directive) int {
 			im.add(d, "is not understood, a zone and a number are expected: left out")
 			continue
 		}
-		n, ok := convert.Number(d.args[1])
+		n, ok := convert.Count(d.args[1])
 		key := im.zoneKey(s, d.args[0])
 		switch {
 		case !ok || n == 0:

@@ -161,6 +161,9 @@ func (im *importer) endpoint(s *directive) (e configs.Endpoint, p configs.Passiv
 	for _, option := range s.args[1:] {
 		key, value, _ := strings.Cut(option, "=")
 		n, isNumber := convert.Number(value)
+		if key == "max_conns" {
+			n, isNumber = convert.Count(value)
+		}
 		switch key {
 		case "weight", "max_fails", "max_conns":
 			if !isNumber || key == "weight" && n == 0 {
