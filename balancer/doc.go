@@ -10,11 +10,12 @@
 //  1. the primary endpoints, by the pool's policy;
 //  2. the backup endpoints, when no primary is available;
 //  3. the same once more without regard to slow start;
-//  4. the endpoints that health keeps from use, when there is no other kind: a pool whose endpoints all look dead tries
+//  4. all of that without regard to doubts;
+//  5. the endpoints that health keeps from use, when there is no other kind: a pool whose endpoints all look dead tries
 //     them all rather than none, because a wrong judgement would otherwise be a whole outage.
 //
 // An endpoint is available unless it is drained by hand, at its MaxConnections, among those the caller avoids, kept from
-// use by health, or at the pace of its slow start. The first three hold in step 4 too.
+// use by health, in doubt, or at the pace of its slow start. The first three hold in step 5 too.
 //
 // # Hash
 //
@@ -33,6 +34,14 @@
 // Beyond nginx, an endpoint is ejected too when its answers take much longer than those of the others. The time out
 // doubles with each failed trial and each further ejection, up to 10 minutes, until the endpoint was in use for
 // 10 minutes. And no more than MaxEjected percent go out for refusing or for being slow.
+//
+// # Doubt
+//
+// One failure puts an endpoint in doubt for a second, or until it works: it is picked only where there is no other, and after
+// that second one connection tries it. For where several endpoints die together, health has taken none of them out yet, and they
+// have the fewest connections: without it clients would use up their tries on them. Connections that failed elsewhere make no trials,
+// neither of doubted endpoints nor of ejected ones, as long as there is another endpoint for them. What has not failed
+// at all goes to a doubted primary rather than to a backup. Without passive health nothing is doubted.
 //
 // # Active health
 //

@@ -34,6 +34,7 @@ func longer(out, failTimeout time.Duration) time.Duration {
 func (n *node) fail(o Outcome, err error) {
 	n.failures.Add(1)
 	n.bad.Store(max(int64(n.pool.now()), 1))
+	n.suspect(o)
 	n.blame(o, cause(o, err))
 }
 
@@ -85,6 +86,7 @@ func (n *node) eject(failTimeout, now time.Duration) {
 	n.check.rises = 0 // only what is probed from now on can shorten it
 	n.answer.Store(0)
 	n.slowUntil.Store(0)
+	n.doubt.Store(0)
 	n.ejections.Add(1)
 	n.retryAt.Store(int64(now + n.outFor))
 }
@@ -139,6 +141,7 @@ func (n *node) readmit() {
 func (n *node) reinstate() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.doubt.Store(0)
 	wasEjected := n.retryAt.Load() != 0
 	if wasEjected {
 		n.readmit()
@@ -153,6 +156,7 @@ func (n *node) forget() {
 	n.retryAt.Store(0)
 	n.verdict.Store(uint32(passing))
 	n.slowUntil.Store(0)
+	n.doubt.Store(0)
 	n.answer.Store(0)
 	n.good.Store(0)
 	n.bad.Store(0)

@@ -8,6 +8,7 @@ type Lease struct {
 	node     *node
 	ejection uint32 // the ejection that this connection may end; 0 if the endpoint was healthy when picked
 	done     bool
+	doubted  bool // the endpoint was, when picked
 }
 
 // Outcome is how a connection ended, as far as its endpoint is concerned.
@@ -82,6 +83,7 @@ func (l *Lease) Established(took time.Duration) {
 	}
 	l.node.connect.Store(int64(took))
 	l.node.good.Store(max(int64(l.node.pool.now()), 1))
+	l.node.trust(false)
 	l.node.succeed(l.ejection, false)
 }
 
@@ -92,6 +94,7 @@ func (l *Lease) Answered(took time.Duration) {
 	if l.node == nil {
 		return
 	}
+	l.node.trust(true)
 	l.node.answered(max(took, 1), l.ejection)
 }
 
@@ -112,6 +115,9 @@ func (l *Lease) DoneError(o Outcome, err error) {
 	case ConnectFailed, Refused:
 		l.node.fail(o, err)
 	case Served:
+		if l.doubted { // one picked before may have been served long ago
+			l.node.trust(true)
+		}
 		l.node.succeed(l.ejection, true)
 	}
 	l.node.release()

@@ -84,27 +84,29 @@ func fill(t testing.TB, p *balancer.Pool, n int) (map[string]int, []balancer.Lea
 	return counts, leases
 }
 
-// failAt opens connections until n of them went to addr and failed; those that went elsewhere end well.
+// takeAt opens a connection to addr, which picks may have reasons to avoid.
+func takeAt(t testing.TB, p *balancer.Pool, addr string) balancer.Lease {
+	t.Helper()
+	for _, m := range p.Members() {
+		if m.Addr != addr {
+			continue
+		}
+		l, err := p.Take(m.ID)
+		if err != nil {
+			t.Fatalf("%s: %v", addr, err)
+		}
+		return l
+	}
+	t.Fatalf("%s is no endpoint", addr)
+	return balancer.Lease{}
+}
+
+// failAt opens n connections to addr that fail.
 func failAt(t testing.TB, p *balancer.Pool, addr string, n int, err error) {
 	t.Helper()
-	var kept []balancer.Lease
-	for range 10_000 {
-		if n == 0 {
-			break
-		}
-		l := pick(t, p)
-		if l.Addr() == addr {
-			l.DoneError(balancer.ConnectFailed, err)
-			n--
-		} else {
-			kept = append(kept, l) // keeps least_conn away from them
-		}
-	}
-	for _, l := range kept {
-		l.Done(balancer.Broken)
-	}
-	if n > 0 {
-		t.Fatalf("%s was never picked", addr)
+	for range n {
+		l := takeAt(t, p, addr)
+		l.DoneError(balancer.ConnectFailed, err)
 	}
 }
 

@@ -13,6 +13,7 @@ type node struct {
 	retryAt   atomic.Int64  // 0 unless ejected; else the pool time from which one connection may try again
 	slowUntil atomic.Int64  // 0 or the pool time at which the slow start ends
 	owed      atomic.Int64  // what slow start has given, see SlowStart.next
+	doubt     atomic.Int64  // 0 or, since a failure, the pool time from which one connection may try; see refusing
 	verdict   atomic.Uint32 // a verdict, check.verdict for picks to read
 
 	connects  atomic.Uint64
@@ -36,10 +37,10 @@ type node struct {
 	check check
 }
 
-// settled says that neither health nor slow start has anything against the node: what most picks see, for the price of
+// settled says that neither health, nor a doubt, nor slow start has anything against the node: what most picks see, for the price of
 // a glance.
 func (n *node) settled() bool {
-	return n.retryAt.Load()|n.slowUntil.Load()|int64(n.verdict.Load()) == 0
+	return n.retryAt.Load()|n.slowUntil.Load()|n.doubt.Load()|int64(n.verdict.Load()) == 0
 }
 
 // up is what nothing says of the node but that it works.

@@ -37,6 +37,7 @@ type query struct {
 	pool       *Pool
 	snapshot   *snapshot
 	unpaced    bool          // slow start is to be ignored
+	trusting   bool          // doubts are to be ignored
 	lastResort bool          // health is to be ignored
 	at         time.Duration // the time of this query once it was needed
 }
@@ -51,11 +52,12 @@ func (q *query) now() time.Duration {
 
 // available reports whether the node, with that many connections, may be picked. It reserves nothing.
 func (q *query) available(n *node, active int64) bool {
-	return !n.full(active) && (n.settled() || q.healthy(n) && !q.paced(n)) &&
+	return !n.full(active) && (n.settled() || q.healthy(n) && q.trusted(n) && !q.paced(n)) &&
 		!slices.Contains(q.Avoid, n.id) && !slices.Contains(q.Unfit, n.id)
 }
 
-// healthy reports whether the node passes its check and is not ejected, or due for its trial.
+// healthy reports whether the node passes its check and is not ejected, or due for its trial. Trials are for connections that
+// have not failed yet: with several endpoints due at once a second one could be refused for want of tries.
 func (q *query) healthy(n *node) bool {
 	if q.lastResort {
 		return true
@@ -64,7 +66,7 @@ func (q *query) healthy(n *node) bool {
 		return false
 	}
 	retryAt := n.retryAt.Load()
-	return retryAt == 0 || time.Duration(retryAt) <= q.now()
+	return retryAt == 0 || (q.trusting || len(q.Avoid) == 0) && time.Duration(retryAt) <= q.now()
 }
 
 // take reserves a connection on an available node. It fails when what made it available went to another pick.
@@ -75,10 +77,11 @@ func (q *query) take(n *node) bool {
 	return q.keep(n)
 }
 
-// keep completes a reservation: an ejected node's trial is claimed, a starting one's pace is kept. It undoes the
+// keep completes a reservation: an ejected node's trial is claimed, a doubted one's too, a starting one's
+// pace is kept. It undoes the
 // reservation on failure.
 func (q *query) keep(n *node) bool {
-	if q.claim(n) && q.pay(n) {
+	if q.claim(n) && q.dare(n) && q.pay(n) {
 		return true
 	}
 	n.release()

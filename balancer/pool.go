@@ -71,7 +71,7 @@ func (p *Pool) Pick(info PickInfo) (Lease, error) {
 	if len(info.Avoid) > 0 {
 		n.retries.Add(1)
 	}
-	l := Lease{node: n}
+	l := Lease{node: n, doubted: n.doubt.Load() != 0}
 	if n.retryAt.Load() != 0 {
 		l.ejection = n.ejections.Load()
 	}
@@ -90,7 +90,7 @@ func (p *Pool) Take(id NodeID) (Lease, error) {
 			break
 		}
 		m.node.connects.Add(1)
-		l := Lease{node: m.node}
+		l := Lease{node: m.node, doubted: m.node.doubt.Load() != 0}
 		if m.node.retryAt.Load() != 0 {
 			l.ejection = m.node.ejections.Load()
 		}

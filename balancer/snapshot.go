@@ -50,11 +50,15 @@ func newSnapshot(p *Pool, o Options, members []member) *snapshot {
 // pick reserves a connection on a node, or returns nil.
 func (s *snapshot) pick(q query) *node {
 	q.snapshot = s
-	if n := s.byPolicy(q); n != nil {
-		return n
-	}
-	q.unpaced = true
-	if s.SlowStart.on() {
+	for _, trusting := range [...]bool{false, true} {
+		q.trusting, q.unpaced = trusting, false
+		if n := s.byPolicy(q); n != nil {
+			return n
+		}
+		q.unpaced = true
+		if !s.SlowStart.on() {
+			continue
+		}
 		if n := s.byPolicy(q); n != nil {
 			return n
 		}
@@ -74,9 +78,19 @@ func (s *snapshot) pick(q query) *node {
 	return nil
 }
 
+// byPolicy asks one tier after the other. A backup is no refuge from a moment's doubt: only who has failed already goes on to it
+// for that.
 func (s *snapshot) byPolicy(q query) *node {
-	for _, t := range s.tiers {
+	for i, t := range s.tiers {
 		if n := t.picker.pick(q); n != nil {
+			return n
+		}
+		if i+1 == len(s.tiers) || len(q.Avoid) > 0 || q.trusting {
+			continue
+		}
+		all := q
+		all.trusting = true
+		if n := t.picker.pick(all); n != nil {
 			return n
 		}
 	}
