@@ -333,7 +333,7 @@ func TestProbesSayNothingOfAnEndpointThatRefuses(t *testing.T) {
 	o := balancer.Options{MaxFails: 3, FailTimeout: time.Hour}
 	checked(t, o, 3, func(p *balancer.Pool, asked *prober, _ func()) {
 		for range 3 {
-			l := takeAt(t, p, "B")
+			l := pickAt(t, p, "B")
 			l.Done(balancer.Refused)
 		}
 		probes(asked, "B", 20)

@@ -15,7 +15,7 @@
 //     them all rather than none, because a wrong judgement would otherwise be a whole outage.
 //
 // An endpoint is available unless it is drained by hand, at its MaxConnections, among those the caller avoids, kept from
-// use by health, in doubt, or at the pace of its slow start. The first three hold in step 5 too.
+// use by health, in doubt if it is for a retry, or at the pace of its slow start. The first three hold in step 5 too.
 //
 // # Hash
 //
@@ -37,11 +37,10 @@
 //
 // # Doubt
 //
-// One failure puts an endpoint in doubt for a second, or until it works: it is picked only where there is no other, and after
-// that second one connection tries it. For where several endpoints die together, health has taken none of them out yet, and they
-// have the fewest connections: without it clients would use up their tries on them. Connections that failed elsewhere make no trials,
-// neither of doubted endpoints nor of ejected ones, as long as there is another endpoint for them. What has not failed
-// at all goes to a doubted primary rather than to a backup. Without passive health nothing is doubted.
+// One failure puts an endpoint in doubt for a second, or until it works: a connection that has failed elsewhere goes there only where
+// there is no other endpoint. For where several endpoints die together, health has taken none of them out yet, and they
+// have the fewest connections: without it clients would use up their tries on them. Nor are retries the trials of ejected endpoints.
+// First attempts do not mind a doubt, so that a dead endpoint has its MaxFails failures as soon as ever. Without passive health nothing is doubted.
 //
 // # Active health
 //

@@ -2,17 +2,10 @@ package balancer
 
 import "time"
 
-// longestDoubt is how long an endpoint that failed is picked only where there is no other, unless it works meanwhile. Then one
-// connection tries it. It is much shorter than an ejection, and takes one failure instead of MaxFails: what it is for is the
-// moment in which several endpoints have died and none is ejected yet. They have no connections left, so that least_conn would
-// send every client from one of them to the next.
-const longestDoubt = time.Second
-
-// doubtFor is shorter where MaxFails failures, one after each doubt, would not fall into one FailTimeout: a doubt is not to keep
-// a dead endpoint from its ejection.
-func (s *snapshot) doubtFor() time.Duration {
-	return min(longestDoubt, s.FailTimeout/time.Duration(s.MaxFails+1))
-}
+// doubtTime is how long an endpoint that failed is not picked for a retry while there is another, unless it works meanwhile. It takes
+// one failure instead of MaxFails: what it is for is the moment in which several endpoints have died and none is ejected
+// yet. They have no connections left, so that least_conn would send every client from one of them to the next.
+const doubtTime = time.Second
 
 // refusing marks in node.doubt that the endpoint took the connection and would not serve it. That it takes one more proves
 // nothing then.
@@ -24,7 +17,7 @@ func (n *node) suspect(o Outcome) {
 	if s.MaxFails == 0 || n.retryAt.Load() != 0 || !n.present.Load() {
 		return
 	}
-	until := int64(n.pool.now()+s.doubtFor()) &^ refusing
+	until := int64(n.pool.now()+doubtTime) &^ refusing
 	if o != ConnectFailed {
 		until |= refusing
 	}
@@ -38,19 +31,9 @@ func (n *node) trust(served bool) {
 	}
 }
 
-// trusted reports whether nothing speaks against the node, or this query may try it. One that has just failed elsewhere may
-// not: it would use up its tries on endpoints that are all due.
+// trusted reports whether nothing speaks against the node, as far as this query minds. A first attempt does not: it may find
+// out that the node works, or be the failure that ejects it, and has other tries left.
 func (q *query) trusted(n *node) bool {
 	d := n.doubt.Load()
-	return d == 0 || q.trusting || len(q.Avoid) == 0 && time.Duration(d) <= q.now()
-}
-
-// dare claims the one connection that tries a doubted node. It fails when another pick has it.
-func (q *query) dare(n *node) bool {
-	d := n.doubt.Load()
-	if d == 0 || q.trusting {
-		return true
-	}
-	next := int64(q.now()+q.snapshot.doubtFor())&^refusing | d&refusing
-	return q.trusted(n) && n.doubt.CompareAndSwap(d, next)
+	return d == 0 || q.trusting || len(q.Avoid) == 0 || time.Duration(d) <= q.now()
 }

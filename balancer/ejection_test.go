@@ -118,7 +118,7 @@ func refuseAll(t *testing.T, p *balancer.Pool, n int) {
 			if status(t, p, e.Address).Ejected {
 				break
 			}
-			l := takeAt(t, p, e.Address)
+			l := pickAt(t, p, e.Address)
 			l.Done(balancer.Refused)
 		}
 	}
@@ -155,7 +155,7 @@ func TestAnEndpointThatOnlyTheShareKeepsInUseIsEjectedOnceThereIsRoom(t *testing
 			t.Errorf("reason %q, want %q", got, want)
 		}
 		p.Update(endpoints(1, 1, 1, 1))
-		l := takeAt(t, p, "B")
+		l := pickAt(t, p, "B")
 		l.Done(balancer.Refused)
 		mustBeEjected(t, p, "B", true)
 	})
@@ -199,7 +199,7 @@ func TestAnEndpointThatRefusesComesBackByServingNotByTakingConnections(t *testin
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, p *balancer.Pool) {
 				for range 3 {
-					l := takeAt(t, p, "B")
+					l := pickAt(t, p, "B")
 					l.Established(time.Millisecond)
 					l.Done(balancer.Refused)
 				}
@@ -224,7 +224,7 @@ func answer(t *testing.T, p *balancer.Pool, n int, took map[string]time.Duration
 			if status(t, p, addr).Ejected {
 				break
 			}
-			l := takeAt(t, p, addr)
+			l := pickAt(t, p, addr)
 			l.Established(time.Millisecond)
 			l.Answered(d)
 			l.Done(balancer.Broken)
@@ -321,7 +321,7 @@ func TestSlownessEjectsNoMoreThanTheShareAllowed(t *testing.T) {
 		answer(t, p, 11, map[string]time.Duration{"A": time.Millisecond, "C": time.Millisecond})
 		refused := errors.New("quota")
 		for range 3 {
-			l := takeAt(t, p, "C")
+			l := pickAt(t, p, "C")
 			l.DoneError(balancer.Refused, refused)
 		}
 		mustBeEjected(t, p, "C", true)

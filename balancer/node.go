@@ -13,7 +13,7 @@ type node struct {
 	retryAt   atomic.Int64  // 0 unless ejected; else the pool time from which one connection may try again
 	slowUntil atomic.Int64  // 0 or the pool time at which the slow start ends
 	owed      atomic.Int64  // what slow start has given, see SlowStart.next
-	doubt     atomic.Int64  // 0 or, since a failure, the pool time from which one connection may try; see refusing
+	doubt     atomic.Int64  // 0 or, since a failure, the pool time until which retries go elsewhere; see refusing
 	verdict   atomic.Uint32 // a verdict, check.verdict for picks to read
 
 	connects  atomic.Uint64

@@ -77,11 +77,10 @@ func (q *query) take(n *node) bool {
 	return q.keep(n)
 }
 
-// keep completes a reservation: an ejected node's trial is claimed, a doubted one's too, a starting one's
-// pace is kept. It undoes the
+// keep completes a reservation: an ejected node's trial is claimed, a starting one's pace is kept. It undoes the
 // reservation on failure.
 func (q *query) keep(n *node) bool {
-	if q.claim(n) && q.dare(n) && q.pay(n) {
+	if q.claim(n) && q.pay(n) {
 		return true
 	}
 	n.release()

@@ -88,14 +88,8 @@ func TestAnEndpointThatFailsIsEjectedAndComesBackWithTheReasonShown(t *testing.T
 		t.Fatalf("%s is %v before anything failed", up, got)
 	}
 
-	var got endpointState
-	eventually(t, func() string { // after its first failure it is left alone for a moment
-		mustConnect(t, e.addr("mqtt"), nil, "early")
-		if got = e.endpoint("emqx", flaky); !got.Ejected {
-			return fmt.Sprintf("not ejected: %+v", got)
-		}
-		return ""
-	})
+	crowd(t, e, 4)
+	got := e.endpoint("emqx", flaky)
 	if !got.Ejected || got.Up || !strings.Contains(got.Reason, "connection refused (2 of 2 within 1s), next try") {
 		t.Fatalf("after two failures: %+v", got)
 	}
