@@ -72,6 +72,34 @@ upstreams:
 	edge.awaitEndpoints("emqx")
 }
 
+func TestWhatIsDrainedOnAllIsDrainedAfterAnUpgradeToo(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	a, b := startFake(t, acknowledge), startFake(t, acknowledge)
+	other := c.edges(1, "endpoints: "+endpoints(a.address(), b.address()), "")[0]
+	l := newLine(t, c.edgeConfig("endpoints: "+endpoints(a.address(), b.address()), ""))
+	mustWrite(t, l.path("keys"), []byte(c.keys))
+	l.launch()
+	l.awaitReady()
+	other.hand("drain", "emqx", a.address())
+	l.awaitDrain("emqx", a.address(), "drained by hand on host-1")
+	for range 2 {
+		l.upgrade()
+		came := a.came()
+		for i := range 6 {
+			mustConnect(t, l.addr("mqtt"), nil, fmt.Sprintf("at once-%d", i))
+		}
+		if a.came() != came {
+			t.Error("a client came to the drained endpoint")
+		}
+		l.awaitLog("gossip runs")
+		l.awaitDrain("emqx", a.address(), "drained by hand on host-1")
+	}
+	other.awaitMetric("mqedge_gossip_members", 2)
+	other.hand("enable", "emqx", a.address())
+	l.awaitDrain("emqx", a.address(), "")
+}
+
 func TestHooksAreServedThroughAnUpgrade(t *testing.T) {
 	t.Parallel()
 	p := startProvider(t, "127.0.0.1:0", "client.authenticate", "client.connected")

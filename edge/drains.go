@@ -94,19 +94,17 @@ func (d *drains) wanted() map[place]handDrain {
 	maps.DeleteFunc(d.local, func(p place, own handDrain) bool { // this edge is back and hears of it, or that it ended
 		return own.stays && d.node != nil && d.node.LastWord(factDrain, p.key()) >= own.word
 	})
-	wanted, exempt := make(map[place]handDrain), make(map[place]uint64)
+	maps.DeleteFunc(d.exempt, func(p place, word uint64) bool { return d.node != nil && d.node.LastWord(factDrain, p.key()) > word })
+	wanted := make(map[place]handDrain)
 	for _, f := range d.shared() {
 		p, ok := placeOf(f.Key)
 		if !ok {
 			continue
 		}
-		if d.exempt[p] == f.Stamp {
-			exempt[p] = f.Stamp
-			continue
+		if d.exempt[p] != f.Stamp {
+			wanted[p] = hearDrain(f)
 		}
-		wanted[p] = hearDrain(f)
 	}
-	d.exempt = exempt
 	maps.Copy(wanted, d.local)
 	return wanted
 }
@@ -127,8 +125,10 @@ func (d *drains) follow(m *member) {
 	same := m != nil && m.shares(shareDrains) && m.config.Label == d.label
 	if d.node != nil && !same {
 		for p, drain := range d.wanted() {
-			drain.stays = true
-			d.local[p] = drain
+			if _, own := d.local[p]; !own {
+				drain.stays = true
+				d.local[p] = drain
+			}
 		}
 	}
 	d.node = nil
@@ -137,44 +137,14 @@ func (d *drains) follow(m *member) {
 	}
 }
 
-// handedDrain is a drain on one edge alone, or the exception from one on all, as a process tells the next.
-type handedDrain struct {
-	Upstream string        `json:"upstream"`
-	Addr     string        `json:"addr"`
-	Reason   string        `json:"reason,omitempty"` // "": enabled here, though drained on all
-	Over     time.Duration `json:"over,omitempty"`
-	Paced    bool          `json:"paced,omitempty"`
-	Keep     bool          `json:"keep,omitempty"`
-	Stays    bool          `json:"stays,omitempty"`
-	Word     uint64        `json:"word"`
-}
-
-// handedDrains are those that gossip does not know.
-func (e *Edge) handedDrains() (out []handedDrain) {
+// follow is drains.follow for m in place of before, of whose drains none is missing between, nor one that is said meanwhile.
+func (e *Edge) follow(m, before *member) {
 	e.moves.mu.Lock()
 	defer e.moves.mu.Unlock()
-	for p, d := range e.drains.local {
-		out = append(out, handedDrain{p.upstream, p.addr, d.reason, d.over, d.paced, d.keep, d.stays, d.word})
+	if m != nil && before != nil && m.node != before.node && m.config.Label == before.config.Label {
+		m.node.Adopt(before.node)
 	}
-	for p, stamp := range e.drains.exempt {
-		out = append(out, handedDrain{Upstream: p.upstream, Addr: p.addr, Word: stamp})
-	}
-	return out
-}
-
-// inherit takes over what [Edge.handedDrains] of the process before said.
-func (d *drains) inherit(handed []handedDrain) {
-	for _, h := range handed {
-		p := place{h.Upstream, h.Addr}
-		if h.Reason == "" {
-			d.exempt[p] = h.Word
-			continue
-		}
-		d.local[p] = handDrain{reason: h.Reason, over: h.Over, paced: h.Paced, keep: h.Keep, word: h.Word, stays: h.Stays}
-		if !h.Stays { // the words of others are of another kind
-			d.words = max(d.words, h.Word)
-		}
-	}
+	e.drains.follow(m)
 }
 
 // settle puts in force what is to be drained: pools first, then clients are moved. The caller holds the lock of moves.
@@ -265,6 +235,9 @@ func (c control) Drain(upstream, endpoint string, how admin.Drain) error {
 	e, d, at := c.e, &c.e.drains, place{upstream, endpoint}
 	e.moves.mu.Lock()
 	defer e.moves.mu.Unlock()
+	if e.handing.Load() {
+		return errHanding
+	}
 	if _, drained := d.acted[at]; !drained && !has(pool, endpoint) {
 		return noSuchEndpoint(upstream, endpoint)
 	}
@@ -299,6 +272,9 @@ func (c control) Enable(upstream, endpoint string, local bool) error {
 	e, d, at := c.e, &c.e.drains, place{upstream, endpoint}
 	e.moves.mu.Lock()
 	defer e.moves.mu.Unlock()
+	if e.handing.Load() {
+		return errHanding
+	}
 	if _, drained := d.acted[at]; !drained && !has(p, endpoint) {
 		return noSuchEndpoint(upstream, endpoint)
 	}
@@ -309,12 +285,23 @@ func (c control) Enable(upstream, endpoint string, local bool) error {
 	}
 	for _, f := range d.shared() {
 		if f.Key == at.key() { // it is still drained on others
-			d.exempt[at] = f.Stamp
+			d.exemptFrom(at, f.Stamp)
 		}
+	}
+	if was := d.local[at]; was.stays && d.node != nil { // likewise, though nothing was heard of it yet
+		d.exemptFrom(at, was.word)
 	}
 	delete(d.local, at)
 	e.settleLocked()
 	return nil
+}
+
+// exemptFrom leaves a drain of all out on this edge. What nobody hears of any more makes room.
+func (d *drains) exemptFrom(at place, word uint64) {
+	if len(d.exempt) >= mostLocal {
+		maps.DeleteFunc(d.exempt, func(p place, _ uint64) bool { return d.node.LastWord(factDrain, p.key()) == 0 })
+	}
+	d.exempt[at] = word
 }
 
 func (c control) pool(upstream string) (*balancer.Pool, error) {

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -181,4 +182,72 @@ func TestADrainThatStayedWhenGossipWentEndsWithTheNextWordOnIt(t *testing.T) {
 	follow(other)
 	other.Adopt(node)
 	draining(false)
+}
+
+func TestDrainsGoAlongToTheNextProcess(t *testing.T) {
+	e, node := cornered(t, "10.0.0.1:1883", "10.0.0.2:1883", "10.0.0.3:1883", "10.0.0.4:1883")
+	hour := time.Hour
+	must(t, control{e}.Drain("emqx", "10.0.0.1:1883", admin.Drain{Keep: true}))
+	must(t, control{e}.Drain("emqx", "10.0.0.2:1883", admin.Drain{Over: &hour, Local: true}))
+	must(t, control{e}.Drain("emqx", "10.0.0.3:1883", admin.Drain{Keep: true}))
+	must(t, control{e}.Enable("emqx", "10.0.0.3:1883", true))
+	handed, err := json.Marshal(handover{Drains: e.drains.handed()})
+	must(t, err)
+	next, nextNode := cornered(t, "10.0.0.1:1883", "10.0.0.2:1883", "10.0.0.3:1883", "10.0.0.4:1883")
+	var h handover
+	must(t, json.Unmarshal(handed, &h))
+	next.drains.restore(h.Drains)
+	draining := func(want string) {
+		t.Helper()
+		next.settleNow()
+		var got string
+		for _, s := range next.current.Load().upstreams["emqx"].pool.Status().Endpoints {
+			if s.Draining {
+				got += s.Address[7:8]
+			}
+		}
+		if got != want {
+			t.Errorf("drained are %q, want %q", got, want)
+		}
+	}
+	draining("12") // nothing was heard yet
+	if w := next.drains.acted[place{"emqx", "10.0.0.2:1883"}]; w.over != hour || !w.paced {
+		t.Errorf("%+v", w)
+	}
+	nextNode.Adopt(node)
+	draining("12")
+	must(t, nextNode.Unshare(factDrain, "emqx 10.0.0.1:1883"))
+	must(t, nextNode.Share(factDrain, "emqx 10.0.0.3:1883", nil, time.Hour)) // another word on it
+	draining("23")
+	must(t, control{next}.Drain("emqx", "10.0.0.4:1883", admin.Drain{Keep: true, Local: true}))
+	draining("234")
+	if next.drains.words < 2 {
+		t.Error("two drains are the same word")
+	}
+}
+
+func TestADrainOfOneEdgeIsNotEndedByWordsOfOthers(t *testing.T) {
+	e, node := cornered(t, "10.0.0.1:1883")
+	must(t, control{e}.Drain("emqx", "10.0.0.1:1883", admin.Drain{Keep: true, Local: true}))
+	e.drains.follow(nil)
+	must(t, node.Share(factDrain, "emqx 10.0.0.1:1883", nil, time.Hour))
+	must(t, node.Unshare(factDrain, "emqx 10.0.0.1:1883"))
+	e.drains.follow(&member{config: &configs.Gossip{Share: []string{shareDrains}}, node: node})
+	e.settleNow()
+	if !e.current.Load().upstreams["emqx"].pool.Status().Endpoints[0].Draining {
+		t.Error("it is in use again")
+	}
+}
+
+func TestNoDrainBeginsThatTheNextProcessWouldNotKnow(t *testing.T) {
+	e, _ := cornered(t, "10.0.0.1:1883")
+	e.handing.Store(true)
+	for _, local := range []bool{true, false} {
+		if err := (control{e}).Drain("emqx", "10.0.0.1:1883", admin.Drain{Keep: true, Local: local}); err == nil {
+			t.Error("drained")
+		}
+		if err := (control{e}).Enable("emqx", "10.0.0.1:1883", local); err == nil {
+			t.Error("enabled")
+		}
+	}
 }

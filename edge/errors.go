@@ -8,6 +8,7 @@ import (
 
 var (
 	errDraining  = errors.New("mqedge is shutting down")
+	errHanding   = errors.New("mqedge is being upgraded: try again in a moment")
 	errUpgrading = errors.New("mqedge is being upgraded: the new process reads the file")
 )
 

@@ -30,8 +30,8 @@ type handover struct {
 	Sockets   []handedSocket              `json:"sockets"` // as the files that go with it
 	Tickets   map[string]certs.TicketKeys `json:"tickets,omitempty"`
 	Upstreams map[string]handedUpstream   `json:"upstreams,omitempty"`
-	Drains    []handedDrain               `json:"drains,omitempty"`
 	Gossip    *handedGossip               `json:"gossip,omitempty"`
+	Drains    handedDrains                `json:"drains,omitzero"`
 	Upgrades  upgrades                    `json:"upgrades"`
 }
 
@@ -91,7 +91,9 @@ func (e *Edge) pack() (*parcel, error) {
 	for name, t := range e.tickets {
 		p.Tickets[name] = t.Keys()
 	}
-	p.Drains = e.handedDrains()
+	e.moves.mu.Lock() // which also lets no drain begin that the next process would not know
+	p.Drains = e.drains.handed()
+	e.moves.mu.Unlock()
 	p.Upstreams = make(map[string]handedUpstream)
 	for name, up := range g.upstreams {
 		h := up.feed.handed()
@@ -184,8 +186,8 @@ func (e *Edge) inherit() error {
 	}
 	h.Upgrades.OK++
 	e.upgrades.restore(h.Upgrades)
+	e.drains.restore(h.Drains)
 	e.inherited = h
-	e.drains.inherit(h.Drains)
 	e.log.Info("taking the place of the process before", "its_version", h.Version, "sockets", len(h.Sockets))
 	return nil
 }
