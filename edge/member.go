@@ -89,10 +89,8 @@ func (e *Edge) beginGossip(g, old *generation) {
 	if before != nil {
 		before.shared.stop()
 	}
-	e.moves.mu.Lock()
-	e.drains.follow(m)
-	e.moves.mu.Unlock()
 	if m == nil {
+		e.follow(nil, before)
 		e.settleFor(g)
 		e.secrets.Set(nil)
 		e.leaveGossip(before)
@@ -106,19 +104,17 @@ func (e *Edge) beginGossip(g, old *generation) {
 	if before != nil && m.node != before.node {
 		before.offers.stop()
 		before.run.stop()
-		if m.config.Label == before.config.Label {
-			m.node.Adopt(before.node)
-		}
 	}
+	e.follow(m, before)
 	m.offers = e.beginOffers(m, before)
 	if m.run == nil {
 		m.run = start(func(ctx context.Context) { e.takePart(ctx, m.node) })
 	}
-	if old.config == nil && len(m.config.Join) > 0 {
+	if old.config == nil && len(m.config.Join) > 0 && e.inherited == nil { // who was given what is known meets nobody before it serves
 		m.meet()
 	}
 	e.settleFor(g)
-	if m.shares(shareTickets) {
+	if m.shares(shareTickets) && m.node.Encrypted() { // else anybody may have said them
 		e.secrets.Set(secretsOf(m.node.Shared(factTickets)))
 	} else {
 		e.secrets.Set(nil)

@@ -1,12 +1,14 @@
 package edge
 
 import (
+	"context"
 	"slices"
 	"strconv"
 	"testing"
 	"time"
 
 	"github.com/mqedge/mqedge/certs"
+	"github.com/mqedge/mqedge/configs"
 	"github.com/mqedge/mqedge/discovery/gossip"
 )
 
@@ -51,6 +53,24 @@ func TestNoSecretIsMadeWhereGossipIsNotEncrypted(t *testing.T) {
 	}
 	if makeSecret(node, certs.TicketPeriod(time.Now()), time.Now()) == nil {
 		t.Error("a secret was shared in the clear")
+	}
+}
+
+func TestSecretsThatAnybodyMayHaveSaidAreNotUsed(t *testing.T) {
+	node, err := gossip.New(gossip.Options{Name: "a", Bind: "127.0.0.1:0"}) // without a key
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := strconv.FormatInt(certs.TicketPeriod(time.Now()), 10) + " a"
+	must(t, node.Share(factTickets, key, make([]byte, 32), time.Hour)) // as any process of this host can
+	e := New(Options{LogOutput: t.Output()})
+	c := &configs.Config{Gossip: &configs.Gossip{Share: []string{shareTickets}}}
+	m := &member{config: c.Gossip, node: node, run: start(func(context.Context) {})}
+	e.beginGossip(&generation{config: c, gossip: m}, &generation{})
+	defer m.stop()
+	before := certs.NewTickets(0).Keys()
+	if got := certs.NewSharedTickets("mqtts", &e.secrets).Keys(); len(got.Keys) != len(before.Keys) {
+		t.Errorf("there are %d keys, want %d", len(got.Keys), len(before.Keys))
 	}
 }
 
