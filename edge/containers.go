@@ -50,9 +50,9 @@ func (e *engine) become(c *configs.Docker, agent *docker.Agent) *engine {
 	return &engine{config: *c, agent: agent}
 }
 
-func (e *engine) begin(tell func([]docker.Container)) {
+func (e *engine) begin(known []docker.Container, tell func([]docker.Container)) {
 	if e != nil && e.run == nil {
-		e.run = start(func(ctx context.Context) { e.agent.Run(ctx, tell) })
+		e.run = start(func(ctx context.Context) { e.agent.Run(ctx, known, tell) })
 	}
 }
 

@@ -117,6 +117,34 @@ func TestAContainerThatStartsAgainHasToProveItselfAgain(t *testing.T) {
 	await(l.Addr().String() + " waiting a its check has not succeeded yet: ")
 }
 
+func TestWhatIsAnnouncedStaysSoUnderAnotherNameOrWithACheck(t *testing.T) {
+	hangs, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hangs.Close()
+	addr := hangs.Addr().String()
+	o := newOffers(t)
+	o.heardOf([]docker.Container{withOffers("a", "1", unchecked(addr))})
+	asked := docker.Offer{Service: "emqx", Addr: addr, Check: docker.Check{Type: "mqtt", Interval: time.Hour, Timeout: time.Hour}}
+	for _, name := range []string{"a", "renamed"} {
+		c := withOffers("a", "1", asked)
+		c.Name = name
+		o.heardOf([]docker.Container{c})
+		if got := announcedAs(o); !slices.Equal(got, []string{addr + " up " + name}) {
+			t.Errorf("%q", got)
+		}
+	}
+	checked := inFile(addr)
+	checked.Check.Type, checked.Check.Interval, checked.Check.Timeout = "mqtt", time.Hour, time.Hour
+	for _, a := range []configs.Announcement{inFile(addr), checked} {
+		o.use(&configs.Gossip{Announce: []configs.Announcement{a}}, nil)
+		if got := announcedAs(o); !slices.Equal(got, []string{addr + " up"}) {
+			t.Errorf("in the file: %q", got)
+		}
+	}
+}
+
 func TestWhatAContainerSaysIsLaidOverTheDefaults(t *testing.T) {
 	w := offeringOf(withOffers("a", "1"), docker.Offer{Service: "emqx", Addr: ":1883", SendProxy: "on", Check: docker.Check{Type: "emqx", Addr: "10.0.0.5:28083", Fall: 9, Interval: time.Second}})
 	want := configs.DefaultAnnouncement()

@@ -116,8 +116,9 @@ func (o *offers) use(c *configs.Gossip, agent *docker.Agent) {
 	if engine == nil {
 		o.before = nil
 	}
+	known := o.containers
 	o.changing.Unlock()
-	engine.begin(o.heardOf)
+	engine.begin(known, o.heardOf)
 }
 
 // heardOf is told all containers.
@@ -208,13 +209,14 @@ func (w offering) origin() string {
 	return "gossip.announce of the file"
 }
 
-// standingOf is what is known of an offer that may be new.
+// standingOf is what is known of an offer that may be new. What is announced stays so until its check has said otherwise, also when
+// that is a new one, or the container has another name.
 func (o *offers) standingOf(w offering, before []*offer) (standing, string) {
 	if w.Check.Type == "none" {
 		return standing{known: true}, ""
 	}
 	for _, b := range before {
-		if b.Service == w.Service && b.Address == w.Address && b.container == w.container && b.run == w.run && b.Check.Type != "none" {
+		if b.Service == w.Service && b.Address == w.Address && b.run == w.run {
 			return b.standing, b.failure
 		}
 	}

@@ -58,10 +58,11 @@ type Agent struct {
 // known is what the Engine said of a container.
 type known struct {
 	details  details
-	failed   string    // why it could not be inspected; details are older
-	away     string    // it was heard to go, and not inspected since
-	stopping time.Time // it was told to stop; zero is not
-	target   *details  // whose network it uses, if not its own
+	failed   string     // why it could not be inspected; details are older
+	away     string     // it was heard to go, and not inspected since
+	stopping time.Time  // it was told to stop; zero is not
+	target   *details   // whose network it uses, if not its own
+	before   *Container // what the agent before told of it; details are not known yet, but who and which run it is
 }
 
 // New opens nothing.
@@ -83,9 +84,15 @@ func New(o Options) (*Agent, error) {
 }
 
 // Run tells of all containers with labels of ours whenever something about them changes, until ctx ends. It says nothing before
-// the Engine has answered, and goes on when it does not.
-func (a *Agent) Run(ctx context.Context, tell func([]Container)) {
+// the Engine has answered, and goes on when it does not. Before is what another agent told last whose place this one takes: it
+// holds of a container that the Engine says nothing of, and of one that was told to stop.
+func (a *Agent) Run(ctx context.Context, before []Container, tell func([]Container)) {
 	defer a.engine.close()
+	for _, c := range before {
+		k := &known{before: &c, stopping: c.Stopping}
+		k.details.ID, k.details.State.StartedAt = c.ID, c.Run
+		a.known[c.ID] = k
+	}
 	pause := time.Duration(0)
 	for ctx.Err() == nil {
 		began := time.Now()

@@ -109,6 +109,36 @@ func TestWhoDiesIsGoneEvenIfTheEngineHangs(t *testing.T) {
 	w.sees("name-a: it has stopped")
 }
 
+func TestAnAgentKnowsWhatTheOneBeforeItKnew(t *testing.T) {
+	f := newFake(t)
+	for _, id := range []string{"a", "b", "c", "d"} {
+		f.has(id, labels)
+	}
+	f.start()
+	first := follow(t, f, time.Hour)
+	first.sees("name-a"+offered, "name-b"+offered, "name-c"+offered, "name-d"+offered)
+	f.event("kill", "b", `,"signal":"15"`)
+	f.event("kill", "c", `,"signal":"15"`)
+	first.sees("name-a"+offered, "name-b: it was told to stop", "name-c: it was told to stop", "name-d"+offered)
+	first.mu.Lock()
+	handed, err := json.Marshal(first.last)
+	first.mu.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before []Container
+	if err := json.Unmarshal(handed, &before); err != nil {
+		t.Fatal(err)
+	}
+	f.answer("/containers/a/json", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
+	f.has("c", labels, func(s map[string]any) { s["StartedAt"] = "two" })
+	f.removed("d")
+	next := follow(t, f, 50*time.Millisecond, before...)
+	next.sees("name-a"+offered, "name-b: it was told to stop", "name-c"+offered)
+	f.event("die", "a", "")
+	next.sees("name-a: it has stopped", "name-b: it was told to stop", "name-c"+offered)
+}
+
 func TestAContainerThatTheEngineHangsOnHoldsUpNoOther(t *testing.T) {
 	f := newFake(t)
 	f.has("a", labels)

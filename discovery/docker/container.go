@@ -16,6 +16,8 @@ type Container struct {
 	Name string
 	Run  string // tells one run of it from the next
 
+	Stopping time.Time // when it was told to stop; zero is not
+
 	OnHost bool // it has the host's network
 
 	Offers   []Offer
@@ -164,7 +166,10 @@ func (a *Agent) containers() []Container {
 
 func (k *known) container(id string, own where) Container {
 	d := k.details
-	c := Container{ID: id, Name: clean(strings.TrimPrefix(d.Name, "/")), Run: d.State.StartedAt, OnHost: k.onHost()}
+	if k.before != nil {
+		return k.asBefore()
+	}
+	c := Container{ID: id, Name: clean(strings.TrimPrefix(d.Name, "/")), Run: d.State.StartedAt, Stopping: k.stopping, OnHost: k.onHost()}
 	if c.Name == "" {
 		c.Name = id[:min(len(id), 12)]
 	}
@@ -186,6 +191,18 @@ func (k *known) container(id string, own where) Container {
 	}
 	if err != nil {
 		c.Offers, c.Reason, c.Wrong = nil, err.Error(), true
+	}
+	return c
+}
+
+// asBefore is what the agent before told, since the Engine has said nothing else yet but perhaps that it has gone.
+func (k *known) asBefore() Container {
+	c := *k.before
+	switch {
+	case k.away != "":
+		c.Offers, c.Reason, c.Wrong = nil, k.away, false
+	case !k.stopping.IsZero():
+		c.Offers, c.Reason, c.Wrong, c.Stopping = nil, "it was told to stop", false, k.stopping
 	}
 	return c
 }

@@ -2,6 +2,7 @@ package docker
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -65,8 +66,8 @@ func (p *pending) add(ev event) {
 		p.overflow = true
 	} else {
 		next.labelled = next.labelled || before.labelled
-		if next.signal == "" && next.away == "" && !ev.begins() {
-			next.away, next.signal = before.away, before.signal
+		if !ev.begins() {
+			next.away, next.signal = cmp.Or(next.away, before.away), cmp.Or(next.signal, before.signal)
 		}
 		p.changes[id] = next
 	}

@@ -189,7 +189,7 @@ func (w *follower) logged(text string) int {
 	return strings.Count(w.log.String(), text)
 }
 
-func follow(t *testing.T, f *fake, resync time.Duration) *follower {
+func follow(t *testing.T, f *fake, resync time.Duration, before ...Container) *follower {
 	t.Helper()
 	w := &follower{t: t, log: new(strings.Builder)}
 	a, err := New(Options{Socket: f.path, Log: slog.New(slog.NewTextHandler(w, nil)), resync: resync})
@@ -201,7 +201,7 @@ func follow(t *testing.T, f *fake, resync time.Duration) *follower {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		a.Run(ctx, func(c []Container) {
+		a.Run(ctx, before, func(c []Container) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.last, w.told = c, w.told+1
