@@ -14,6 +14,7 @@ type Member struct {
 	Host    string    `json:"host"`
 	Address string    `json:"address"`
 	Alive   bool      `json:"alive"`
+	Left    bool      `json:"left"`  // not alive: it said farewell, or another process has taken its place
 	Self    bool      `json:"self"`  // the one that answers
 	Since   time.Time `json:"since"` // when it was first seen alive, or found dead
 }
@@ -46,7 +47,10 @@ func (p *page) members(members []Member, now time.Time) {
 	rows := []row{{cells: []string{"MEMBER", "ADDRESS", "STATE", ">FOR"}}}
 	for _, m := range members {
 		state := "alive"
-		if !m.Alive {
+		switch {
+		case m.Left:
+			state = "left"
+		case !m.Alive:
 			state = "silent"
 		}
 		note := ""

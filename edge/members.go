@@ -10,7 +10,7 @@ func (s source) Members() []admin.Member {
 	var out []admin.Member
 	for _, n := range m.node.Members() {
 		out = append(out, admin.Member{
-			Name: n.Name, Host: n.Host(), Address: n.Addr.String(), Alive: n.Alive, Self: n.Name == m.node.Name(), Since: n.Since,
+			Name: n.Name, Host: n.Host(), Address: n.Addr.String(), Alive: n.Alive, Left: n.Left, Self: n.Name == m.node.Name(), Since: n.Since,
 		})
 	}
 	return out

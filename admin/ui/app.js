@@ -134,7 +134,7 @@ function problemsOf(s, now) {
     const x = expiry(c, now);
     if (x.level === "bad" || x.level === "warn") found.push({ level: x.level, what: `${c.file}: ${x.word}`, why: c.error, where: "certificates" });
   }
-  const silent = s.members.filter((m) => !m.alive);
+  const silent = s.members.filter((m) => !m.alive && !m.left);
   if (silent.length) found.push({ level: "warn", what: `${plural(silent.length, "gossip member")} silent`, why: silent.slice(0, 5).map((m) => m.host).join(", "), where: "members" });
   const order = { bad: 0, warn: 1, drain: 2 };
   found.sort((a, b) => order[a.level] - order[b.level]);

@@ -118,7 +118,7 @@ export class Members {
     this.table = new Table("Gossip members", [
       { label: "Member", kind: "name", value: (m) => m.host + (m.self ? " (this one)" : "") },
       { label: "Address", kind: "text", value: (m) => m.address },
-      { label: "State", kind: "state", value: (m) => (m.alive ? state("ok", "alive", "") : state("warn", "silent", "")) },
+      { label: "State", kind: "state", value: (m) => (m.alive ? state("ok", "alive", "") : m.left ? state("info", "left", "") : state("warn", "silent", "")) },
       { label: "For", kind: "number", value: (m) => m.time },
     ]);
     this.none = el("p", { class: "muted" }, "Gossip is not configured.");

@@ -19,6 +19,7 @@ type Member struct {
 	Name  string // unique: it has the time of start in it
 	Addr  netip.AddrPort
 	Alive bool
+	Left  bool      // it said farewell, or another process has taken its place; else one that is not alive fell silent
 	Since time.Time // when it was first seen alive, or found dead
 }
 
@@ -70,7 +71,8 @@ func (c *catalog) joined(name string, addr netip.AddrPort, now time.Time) {
 		c.members[name] = m
 	}
 	if !m.Alive {
-		m.Alive, m.Since = true, now
+		s := c.sets[name]
+		m.Alive, m.Left, m.Since = true, s != nil && s.left, now
 		c.living++
 	}
 	m.Addr = addr
@@ -93,6 +95,12 @@ func (c *catalog) died(name string, now time.Time) {
 		s.heard = now
 		c.touch(s)
 	}
+}
+
+// succeeded reports whether another process is now where a member was.
+func (c *catalog) succeeded(m *Member) bool {
+	other := c.at[m.Addr]
+	return m.Addr == c.ownAddr || other != m.Name && c.alive(other)
 }
 
 func (c *catalog) alive(name string) bool {
@@ -214,6 +222,9 @@ func (c *catalog) replace(old, s *set) {
 	c.offers += len(s.offers)
 	c.sets[s.origin] = s
 	c.touch(s)
+	if m := c.members[s.origin]; m != nil && s.left {
+		m.Left = true // for longer than the farewell is remembered
+	}
 	if old == nil { // it may take the place of what was announced from its address before
 		if m := c.members[s.origin]; m != nil {
 			for _, other := range c.members {

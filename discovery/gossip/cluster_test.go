@@ -2,9 +2,12 @@ package gossip
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/memberlist"
 )
 
 func TestFiveNodesLearnWhatEachAnnounces(t *testing.T) {
@@ -29,6 +32,38 @@ func TestFiveNodesLearnWhatEachAnnounces(t *testing.T) {
 		sees(t, n, "emqx", want...)
 	}
 	members(t, 4, nodes[:4]...)
+	for _, n := range nodes[:4] {
+		for _, m := range n.Members() {
+			if m.Alive == m.Left {
+				t.Errorf("to %s this is %+v", n.name, m)
+			}
+		}
+	}
+}
+
+func TestWhoseAddressHasAnotherProcessHasLeftAndWhoDiesHasNot(t *testing.T) {
+	n, err := New(Options{Name: "self", Bind: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr, other := netip.MustParseAddrPort("127.0.0.2:7946"), netip.MustParseAddrPort("127.0.0.3:7946")
+	now := time.Now()
+	for name, at := range map[string]netip.AddrPort{"a~1": addr, "b~1": other, "a~2": addr} {
+		n.catalog.joined(name, at, now)
+	}
+	d := delegate{n}
+	d.NotifyLeave(&memberlist.Node{Name: "a~1", Addr: addr.Addr().AsSlice(), Port: 7946})
+	d.NotifyLeave(&memberlist.Node{Name: "b~1", Addr: other.Addr().AsSlice(), Port: 7946})
+	var got []string
+	for _, m := range n.Members()[1:] {
+		got = append(got, fmt.Sprint(m.Name, " ", m.Alive, " ", m.Left))
+	}
+	if want := []string{"a~1 false true", "a~2 true false", "b~1 false false"}; !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	if !slices.Equal(n.silent.names, []string{"b~1"}) {
+		t.Errorf("silent are %q", n.silent.names)
+	}
 }
 
 func TestFiveHundredEndpointsOfOneHostArriveAndChange(t *testing.T) {

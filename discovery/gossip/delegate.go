@@ -128,9 +128,12 @@ func (d delegate) NotifyLeave(node *memberlist.Node) {
 	n.catalog.died(node.Name, now)
 	n.living.Store(int64(n.catalog.living))
 	n.stir(now, batchInterval)
-	if s := n.catalog.sets[node.Name]; s != nil && s.left {
+	switch m := n.catalog.members[node.Name]; {
+	case m != nil && m.Left:
 		n.log.Info("gossip member left", "name", node.Name, "address", addrOf(node))
-	} else {
+	case m != nil && n.catalog.succeeded(m):
+		n.log.Info("another process has taken a gossip member's place", "name", node.Name, "address", addrOf(node))
+	default:
 		n.silent.add(node.Name, addrOf(node), now)
 	}
 }

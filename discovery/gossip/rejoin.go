@@ -143,8 +143,7 @@ func (n *Node) dead() []netip.AddrPort {
 		if len(dead) == deadAtOnce {
 			break
 		}
-		s := n.catalog.sets[m.Name]
-		if m.Alive || s != nil && s.left || m.Addr == n.catalog.ownAddr || n.catalog.alive(n.catalog.at[m.Addr]) {
+		if m.Alive || m.Left || n.catalog.succeeded(m) {
 			continue
 		}
 		dead = append(dead, m.Addr)

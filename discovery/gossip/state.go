@@ -196,8 +196,7 @@ func (n *Node) save() error {
 func (n *Node) stateToSave(now time.Time, secrets bool) savedState {
 	saved := savedState{Format: format, Saved: now}
 	for _, m := range n.catalog.members {
-		s := n.catalog.sets[m.Name]
-		if s != nil && (s.left || n.catalog.superseded(s)) {
+		if s := n.catalog.sets[m.Name]; m.Left || s != nil && n.catalog.superseded(s) {
 			continue
 		}
 		since := m.Since

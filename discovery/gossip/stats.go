@@ -60,7 +60,9 @@ func (n *Node) Members() []Member {
 	defer n.mu.Unlock()
 	members := make([]Member, 0, len(n.catalog.members)+1)
 	for _, m := range n.catalog.members {
-		members = append(members, *m)
+		one := *m
+		one.Left = !m.Alive && (m.Left || n.catalog.succeeded(m))
+		members = append(members, one)
 	}
 	slices.SortFunc(members, func(a, b Member) int { return strings.Compare(a.Name, b.Name) })
 	return slices.Insert(members, 0, Member{Name: n.name, Addr: n.catalog.ownAddr, Alive: true, Since: n.started})

@@ -163,6 +163,9 @@ func TestAFarewellIsRememberedLongerThanWhatItEnds(t *testing.T) {
 	if len(d.c.sets) != 0 {
 		t.Error("the farewell is kept for ever")
 	}
+	if !d.c.members["a~1"].Left {
+		t.Error("it seems to have fallen silent")
+	}
 	old.age = 20 * time.Minute
 	if d.c.put(old, d.now) {
 		t.Error("the old set came back")
