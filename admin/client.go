@@ -63,8 +63,9 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 	return s, nil
 }
 
-// Drain takes an endpoint out of use for new connections and begins to move its clients away.
-func (c *Client) Drain(ctx context.Context, upstream, endpoint string, how Drain) error {
+// Drain takes an endpoint out of use for new connections and begins to move its clients away. On is where that holds, or ""
+// where there is only one edge.
+func (c *Client) Drain(ctx context.Context, upstream, endpoint string, how Drain) (on string, err error) {
 	q := url.Values{}
 	if how.Over != nil {
 		q.Set("over", how.Over.String())
@@ -79,16 +80,24 @@ func (c *Client) Drain(ctx context.Context, upstream, endpoint string, how Drain
 	if len(q) > 0 {
 		path += "?" + q.Encode()
 	}
-	return c.call(ctx, http.MethodPost, path, nil)
+	return c.changeEndpoint(ctx, path)
 }
 
-// Enable puts an endpoint back into use.
-func (c *Client) Enable(ctx context.Context, upstream, endpoint string, local bool) error {
+// Enable puts an endpoint back into use. On is as of Drain.
+func (c *Client) Enable(ctx context.Context, upstream, endpoint string, local bool) (on string, err error) {
 	path := endpointPath(upstream, endpoint, "enable")
 	if local {
 		path += "?local=true"
 	}
-	return c.call(ctx, http.MethodPost, path, nil)
+	return c.changeEndpoint(ctx, path)
+}
+
+func (c *Client) changeEndpoint(ctx context.Context, path string) (on string, err error) {
+	var said struct {
+		On string `json:"on"`
+	}
+	err = c.call(ctx, http.MethodPost, path, &said)
+	return said.On, err
 }
 
 // Connections asks for live connections.

@@ -32,23 +32,23 @@ func TestTheClientReadsWhatTheServerSays(t *testing.T) {
 	if err := c.Live(ctx); err != nil {
 		t.Error(err)
 	}
-	if err := c.Drain(ctx, "emqx", "[::1]:1883", Drain{}); err != nil {
-		t.Error(err)
+	if on, err := c.Drain(ctx, "emqx", "[::1]:1883", Drain{}); on != "all edges" || err != nil {
+		t.Error(on, err)
 	}
 	over := 90 * time.Second
-	if err := c.Drain(ctx, "emqx", "[::1]:1883", Drain{Over: &over, Keep: true, Local: true}); err != nil {
+	if _, err := c.Drain(ctx, "emqx", "[::1]:1883", Drain{Over: &over, Keep: true, Local: true}); err != nil {
 		t.Error(err)
 	}
-	if err := c.Enable(ctx, "emqx", "[::1]:1883", false); err != nil {
+	if _, err := c.Enable(ctx, "emqx", "[::1]:1883", false); err != nil {
 		t.Error(err)
 	}
-	if err := c.Enable(ctx, "emqx", "[::1]:1883", true); err != nil {
-		t.Error(err)
+	if on, err := c.Enable(ctx, "emqx", "[::1]:1883", true); on != "this edge alone" || err != nil {
+		t.Error(on, err)
 	}
 	if want := []string{"drain emqx [::1]:1883", "drain over 1m30s keep local emqx [::1]:1883", "enable emqx [::1]:1883", "enable local emqx [::1]:1883"}; !reflect.DeepEqual(p.drained, want) {
 		t.Errorf("got %q", p.drained)
 	}
-	if err := c.Drain(ctx, "a/b c", "x", Drain{}); err == nil || err.Error() != `there is no upstream "a/b c": there are emqx, none` {
+	if _, err := c.Drain(ctx, "a/b c", "x", Drain{}); err == nil || err.Error() != `there is no upstream "a/b c": there are emqx, none` {
 		t.Errorf("got %v", err)
 	}
 }
@@ -75,11 +75,11 @@ func TestTheClientSendsItsToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := NewClient(serve(t, &process{}, anywhere, tokenFile))
-	if err := c.Drain(context.Background(), "emqx", "10.0.0.1:1883", Drain{}); err == nil || !strings.Contains(err.Error(), "Authorization") {
+	if _, err := c.Drain(context.Background(), "emqx", "10.0.0.1:1883", Drain{}); err == nil || !strings.Contains(err.Error(), "Authorization") {
 		t.Errorf("without: %v", err)
 	}
 	c.Token = "s3cret"
-	if err := c.Drain(context.Background(), "emqx", "10.0.0.1:1883", Drain{}); err != nil {
+	if _, err := c.Drain(context.Background(), "emqx", "10.0.0.1:1883", Drain{}); err != nil {
 		t.Error(err)
 	}
 }

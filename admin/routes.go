@@ -180,7 +180,7 @@ func (s *Server) drain(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	s.change(w, r, true, func(upstream, endpoint string) error { return s.o.Control.Drain(upstream, endpoint, how) })
+	s.change(w, r, true, how.Local, func(upstream, endpoint string) error { return s.o.Control.Drain(upstream, endpoint, how) })
 }
 
 func (s *Server) enable(w http.ResponseWriter, r *http.Request) {
@@ -189,7 +189,7 @@ func (s *Server) enable(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	s.change(w, r, false, func(upstream, endpoint string) error { return s.o.Control.Enable(upstream, endpoint, local) })
+	s.change(w, r, false, local, func(upstream, endpoint string) error { return s.o.Control.Enable(upstream, endpoint, local) })
 }
 
 // parseDrain reads the parameters over, keep and local.
@@ -219,7 +219,7 @@ func parseFlag(q url.Values, name string) (bool, error) {
 }
 
 // change does something to the endpoint that the request names.
-func (s *Server) change(w http.ResponseWriter, r *http.Request, draining bool, do func(upstream, endpoint string) error) {
+func (s *Server) change(w http.ResponseWriter, r *http.Request, draining, local bool, do func(upstream, endpoint string) error) {
 	upstream, endpoint := r.PathValue("upstream"), r.PathValue("endpoint")
 	missing := unknownEndpoint(s.o.Source.Upstreams(), upstream, endpoint)
 	if missing != "" && draining { // one that is drained and gone may be enabled
@@ -234,7 +234,11 @@ func (s *Server) change(w http.ResponseWriter, r *http.Request, draining bool, d
 		fail(w, http.StatusConflict, err.Error())
 		return
 	}
-	answer(w, http.StatusOK, map[string]any{"upstream": upstream, "endpoint": endpoint, "draining": draining})
+	said := map[string]any{"upstream": upstream, "endpoint": endpoint, "draining": draining}
+	if on := s.o.Control.DrainsOn(local); on != "" {
+		said["on"] = on
+	}
+	answer(w, http.StatusOK, said)
 }
 
 // unknownEndpoint says which name is wrong and which there are, or nothing.

@@ -91,6 +91,8 @@ func (s *scene) Drain(upstream, endpoint string, how Drain) error {
 	return s.process.Drain(upstream, endpoint, how)
 }
 
+func (s *scene) DrainsOn(bool) string { return "" }
+
 func (s *scene) Enable(upstream, endpoint string, local bool) error {
 	s.endpoint(endpoint, func(e *Endpoint) { e.Draining, e.Reason = false, "" })
 	s.happened("info", "endpoint enabled by hand", "upstream", upstream, "endpoint", endpoint)

@@ -37,6 +37,8 @@ type Control interface {
 	// Enable puts an endpoint back into use; clients that are not moved away yet stay.
 	// Local is on this edge alone.
 	Enable(upstream, endpoint string, local bool) error
+	// DrainsOn says in words where Drain and Enable hold, or "" where there is only one edge.
+	DrainsOn(local bool) string
 	// Kick closes the connections of an MQTT client and says how many there were.
 	Kick(clientID string) int
 }

@@ -99,6 +99,10 @@ func (p *process) Drain(upstream, endpoint string, how Drain) error {
 	return p.change(action, upstream, endpoint)
 }
 
+func (p *process) DrainsOn(local bool) string {
+	return map[bool]string{true: "this edge alone", false: "all edges"}[local]
+}
+
 func (p *process) Enable(upstream, endpoint string, local bool) error {
 	action := "enable"
 	if local {

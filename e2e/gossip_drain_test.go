@@ -59,7 +59,9 @@ func TestADrainByHandHoldsOnEveryEdgeAndIsUndoneOnAny(t *testing.T) {
 	for _, e := range all {
 		crowd(t, e, 4)
 	}
-	all[1].hand("drain", "emqx", a.address())
+	if out, errs, _ := run(t, "drain", "--admin", all[1].admin, "emqx", a.address()); out != "emqx "+a.address()+": draining on all edges\n" {
+		t.Fatalf("mqedge drain: %q, %s", out, errs)
+	}
 	for _, e := range all {
 		e.awaitDrain("emqx", a.address(), "drained by hand on host-2")
 		e.awaitActive("mqtt", 2) // drain.over is 0 here: those on a have gone
@@ -115,7 +117,9 @@ func TestADrainCanBeOfOneEdgeAloneAndIsRememberedForEndpointsToCome(t *testing.T
 	all := c.edges(2, first, "")
 	x, y := all[0], all[1]
 
-	x.hand("drain", "emqx", a.address(), "--local")
+	if out, errs, _ := run(t, "drain", "--admin", x.admin, "emqx", a.address(), "--local"); out != "emqx "+a.address()+": draining on this edge alone\n" {
+		t.Fatalf("mqedge drain --local: %q, %s", out, errs)
+	}
 	x.awaitDrain("emqx", a.address(), "drained by hand on this edge alone")
 	x.hand("drain", "emqx", b.address(), "--keep") // to have something to wait for
 	y.awaitDrain("emqx", b.address(), "drained by hand on host-1")

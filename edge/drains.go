@@ -264,6 +264,18 @@ func (c control) Drain(upstream, endpoint string, how admin.Drain) error {
 	return nil
 }
 
+func (c control) DrainsOn(local bool) string {
+	c.e.moves.mu.Lock()
+	defer c.e.moves.mu.Unlock()
+	switch {
+	case c.e.drains.node != nil && !local:
+		return "all edges"
+	case c.e.current.Load().gossip != nil:
+		return "this edge alone"
+	}
+	return ""
+}
+
 func (c control) Enable(upstream, endpoint string, local bool) error {
 	p, err := c.pool(upstream)
 	if err != nil {

@@ -122,10 +122,11 @@ func newDrain() *cobra.Command {
 				how.Over = &over
 			}
 			return f.ask(func(ctx context.Context, c *admin.Client) error {
-				if err := c.Drain(ctx, args[0], args[1], how); err != nil {
+				on, err := c.Drain(ctx, args[0], args[1], how)
+				if err != nil {
 					return err
 				}
-				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s: draining\n", args[0], args[1])
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s %s: draining%s\n", args[0], args[1], holdsOn(on))
 				return err
 			})
 		},
@@ -138,6 +139,13 @@ func newDrain() *cobra.Command {
 	return cmd
 }
 
+func holdsOn(on string) string {
+	if on == "" {
+		return ""
+	}
+	return " on " + on
+}
+
 func newEnable() *cobra.Command {
 	var f adminFlags
 	var local bool
@@ -147,10 +155,11 @@ func newEnable() *cobra.Command {
 		Args:  cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.ask(func(ctx context.Context, c *admin.Client) error {
-				if err := c.Enable(ctx, args[0], args[1], local); err != nil {
+				on, err := c.Enable(ctx, args[0], args[1], local)
+				if err != nil {
 					return err
 				}
-				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s: enabled\n", args[0], args[1])
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s %s: enabled%s\n", args[0], args[1], holdsOn(on))
 				return err
 			})
 		},
