@@ -76,7 +76,11 @@ func (c *catalog) joined(name string, addr netip.AddrPort, now time.Time) {
 		c.living++
 	}
 	m.Addr = addr
-	if other := c.at[addr]; other == "" || !c.alive(other) || bootOf(name) > bootOf(other) {
+	other := c.at[addr]
+	if before := c.members[other]; other != name && before != nil && !before.Alive {
+		before.Left = true // whatever becomes of this one
+	}
+	if other == "" || !c.alive(other) || bootOf(name) > bootOf(other) {
 		c.at[addr] = name
 		c.touch(c.sets[other])
 	}
@@ -90,6 +94,7 @@ func (c *catalog) died(name string, now time.Time) {
 		return
 	}
 	m.Alive, m.Since = false, now
+	m.Left = m.Left || c.succeeded(m)
 	c.living--
 	if s := c.sets[name]; s != nil {
 		s.heard = now

@@ -51,14 +51,26 @@ func TestWhoseAddressHasAnotherProcessHasLeftAndWhoDiesHasNot(t *testing.T) {
 	for name, at := range map[string]netip.AddrPort{"a~1": addr, "b~1": other, "a~2": addr} {
 		n.catalog.joined(name, at, now)
 	}
+	for _, m := range n.Members()[1:] {
+		if m.Alive != (m.Name != "a~1") || m.Left == m.Alive {
+			t.Errorf("before anybody missed it: %+v", m)
+		}
+	}
 	d := delegate{n}
 	d.NotifyLeave(&memberlist.Node{Name: "a~1", Addr: addr.Addr().AsSlice(), Port: 7946})
 	d.NotifyLeave(&memberlist.Node{Name: "b~1", Addr: other.Addr().AsSlice(), Port: 7946})
+	n.catalog.joined("b~2", other, now) // later, and then both leave
+	for _, name := range []string{"a~2", "b~2"} {
+		n.catalog.put(wireSet{origin: name, seq: 1, left: true}, now)
+		n.catalog.died(name, now)
+	}
+	n.catalog.joined("c~1", netip.MustParseAddrPort("127.0.0.4:7946"), now)
+	n.catalog.died("c~1", now)
 	var got []string
 	for _, m := range n.Members()[1:] {
 		got = append(got, fmt.Sprint(m.Name, " ", m.Alive, " ", m.Left))
 	}
-	if want := []string{"a~1 false true", "a~2 true false", "b~1 false false"}; !slices.Equal(got, want) {
+	if want := []string{"a~1 false true", "a~2 false true", "b~1 false true", "b~2 false true", "c~1 false false"}; !slices.Equal(got, want) {
 		t.Errorf("%q", got)
 	}
 	if !slices.Equal(n.silent.names, []string{"b~1"}) {

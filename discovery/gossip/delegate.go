@@ -129,10 +129,10 @@ func (d delegate) NotifyLeave(node *memberlist.Node) {
 	n.living.Store(int64(n.catalog.living))
 	n.stir(now, batchInterval)
 	switch m := n.catalog.members[node.Name]; {
-	case m != nil && m.Left:
-		n.log.Info("gossip member left", "name", node.Name, "address", addrOf(node))
 	case m != nil && n.catalog.succeeded(m):
 		n.log.Info("another process has taken a gossip member's place", "name", node.Name, "address", addrOf(node))
+	case m != nil && m.Left:
+		n.log.Info("gossip member left", "name", node.Name, "address", addrOf(node))
 	default:
 		n.silent.add(node.Name, addrOf(node), now)
 	}

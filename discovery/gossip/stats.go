@@ -61,7 +61,10 @@ func (n *Node) Members() []Member {
 	members := make([]Member, 0, len(n.catalog.members)+1)
 	for _, m := range n.catalog.members {
 		one := *m
-		one.Left = !m.Alive && (m.Left || n.catalog.succeeded(m))
+		if n.catalog.succeeded(m) { // which others may find out only in some seconds
+			one.Alive, one.Left = false, true
+		}
+		one.Left = one.Left && !one.Alive
 		members = append(members, one)
 	}
 	slices.SortFunc(members, func(a, b Member) int { return strings.Compare(a.Name, b.Name) })
