@@ -31,6 +31,7 @@ type heard struct {
 
 	// Of update alone.
 	moving map[string]bool // endpoints that left and whose clients are moved
+	alone  map[string]bool // endpoints that left, and there was no other
 	differ map[string]bool // endpoints that are known to expect another PROXY header
 }
 
@@ -113,8 +114,8 @@ func (h *heard) part(endpoints []gossip.Endpoint) {
 	e.moves.mu.Lock()
 	defer e.moves.mu.Unlock()
 	members := pool.Members()
-	before := h.moving
-	h.moving = make(map[string]bool)
+	before, alone := h.moving, h.alone
+	h.moving, h.alone = make(map[string]bool), make(map[string]bool)
 	for _, ep := range endpoints {
 		used := slices.ContainsFunc(members, func(m balancer.Member) bool { return m.Addr == ep.Addr })
 		left := ep.State == gossip.Left && !used
@@ -126,6 +127,11 @@ func (h *heard) part(endpoints []gossip.Endpoint) {
 			e.log.Info("endpoint was withdrawn", "upstream", h.upstream, "endpoint", ep.Addr, "connections", pool.Connections(ep.Addr), "over", over.String())
 			e.move(pool, ep.Addr, over)
 			h.moving[ep.Addr] = true
+		case left:
+			if h.alone[ep.Addr] = true; !alone[ep.Addr] {
+				e.log.Warn("endpoint was withdrawn, and there is no other: its clients stay, new ones are refused", "upstream", h.upstream, "endpoint", ep.Addr,
+					"connections", pool.Connections(ep.Addr))
+			}
 		case !left && before[ep.Addr]:
 			if _, byHand := e.drains.acted[place{h.upstream, ep.Addr}]; byHand {
 				continue

@@ -2,7 +2,9 @@ package edge
 
 import (
 	"io"
+	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,4 +42,18 @@ func TestANewMemberTakesNoEndpointAwayBeforeItHasHeardOfAll(t *testing.T) {
 		h.learnt()
 		want("nobody spoke of the first in time", "b:1")
 	})
+}
+
+func TestThatTheLastEndpointWasWithdrawnIsLoggedOnce(t *testing.T) {
+	e, _ := cornered(t)
+	var log strings.Builder
+	e.log = slog.New(slog.NewTextHandler(&log, nil))
+	h := &heard{e: e, feed: &feed{pool: e.current.Load().upstreams["emqx"].pool}, upstream: "emqx", moving: map[string]bool{}}
+	gone := gossip.Endpoint{Endpoint: balancer.Endpoint{Addr: "10.0.0.1:1883"}, State: gossip.Left}
+	for range 3 {
+		h.part([]gossip.Endpoint{gone})
+	}
+	if n := strings.Count(log.String(), "level=WARN"); n != 1 {
+		t.Errorf("%d lines:\n%s", n, log.String())
+	}
 }
