@@ -145,6 +145,23 @@ func TestWhatIsAnnouncedStaysSoUnderAnotherNameOrWithACheck(t *testing.T) {
 	}
 }
 
+func TestManyContainersAreNoGreatWork(t *testing.T) {
+	o := newOffers(t)
+	var all []docker.Container
+	for i := range 1024 {
+		name := fmt.Sprint("c", i)
+		all = append(all, withOffers(name, "1", unchecked(fmt.Sprintf("10.0.%d.%d:1883", i/256, i%256)), unchecked(fmt.Sprintf("10.0.%d.%d:1883", i/256, i%256))))
+	}
+	o.heardOf(all)
+	perChange := testing.AllocsPerRun(3, func() { o.heardOf(all) })
+	if got := len(announcedAs(o)); got != 2*len(all) { // each is refused once
+		t.Errorf("%d", got)
+	}
+	if perChange > 200*float64(len(all)) {
+		t.Errorf("%.0f allocations when one of them changes", perChange)
+	}
+}
+
 func TestWhatAContainerSaysIsLaidOverTheDefaults(t *testing.T) {
 	w := offeringOf(withOffers("a", "1"), docker.Offer{Service: "emqx", Addr: ":1883", SendProxy: "on", Check: docker.Check{Type: "emqx", Addr: "10.0.0.5:28083", Fall: 9, Interval: time.Second}})
 	want := configs.DefaultAnnouncement()

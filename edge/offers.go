@@ -8,6 +8,7 @@ import (
 	"net"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -71,12 +72,12 @@ type refusal struct {
 	reason string
 }
 
-// standing is what the checks of an offer have told so far.
-type standing struct {
-	known        bool // it is announced
-	health       gossip.Health
-	rises, falls int // successes and failures in a row
+func (r refusal) text() string {
+	return strings.Join([]string{r.container, r.Service, r.Address, r.reason}, "\n")
 }
+
+// place is where the offering says it is, as written.
+func (w offering) place() place { return place{w.Service, w.Address} }
 
 // beginOffers starts to announce what the section of m says. What was announced before stays announced.
 func (e *Edge) beginOffers(m, before *member) *offers {
@@ -134,22 +135,30 @@ func (o *offers) heardOf(containers []docker.Container) {
 func (o *offers) change() {
 	wanted, out := o.wanted()
 	o.mu.Lock()
+	known := make(map[string]bool, len(o.out))
+	for _, r := range o.out {
+		known[r.text()] = true
+	}
 	for _, r := range out {
-		if !slices.ContainsFunc(o.out, func(b refusal) bool { return reflect.DeepEqual(b, r) }) {
+		if !known[r.text()] {
 			o.log.Warn("container cannot be announced", "container", r.container, "service", r.Service, "address", r.Address, "reason", r.reason)
 		}
 	}
-	before := o.list
+	before, at := o.list, make(map[place][]*offer, len(o.list))
+	for _, b := range before {
+		at[b.place()] = append(at[b.place()], b)
+	}
 	o.list, o.out = make([]*offer, 0, len(wanted)), out
 	var begin []*offer
 	for _, w := range wanted {
-		i := slices.IndexFunc(before, func(b *offer) bool { return reflect.DeepEqual(b.offering, w) })
-		if i >= 0 && (before[i].check != nil || w.Check.Type == "none") {
-			o.list = append(o.list, before[i])
+		here := at[w.place()]
+		i := slices.IndexFunc(here, func(b *offer) bool { return reflect.DeepEqual(b.offering, w) })
+		if i >= 0 && (here[i].check != nil || w.Check.Type == "none") {
+			o.list = append(o.list, here[i])
 			continue
 		}
 		next := &offer{offering: w}
-		next.standing, next.failure = o.standingOf(w, before)
+		next.standing, next.failure = o.standingOf(w, here)
 		o.list = append(o.list, next)
 		if w.Check.Type != "none" {
 			begin = append(begin, next)
@@ -157,8 +166,12 @@ func (o *offers) change() {
 	}
 	o.tell()
 	o.mu.Unlock()
+	stays := make(map[*offer]bool, len(o.list))
+	for _, one := range o.list {
+		stays[one] = true
+	}
 	for _, b := range before {
-		if !slices.Contains(o.list, b) {
+		if !stays[b] {
 			b.check.stop()
 		}
 	}
@@ -169,34 +182,43 @@ func (o *offers) change() {
 
 // wanted is all there is to offer, and what cannot be.
 func (o *offers) wanted() (wanted []offering, out []refusal) {
+	taken := make(map[place]string) // by what
+	add := func(w offering) {
+		wanted = append(wanted, w)
+		if p := o.placeOf(w); taken[p] == "" {
+			taken[p] = w.origin()
+		}
+	}
 	for _, a := range o.file {
-		wanted = append(wanted, offering{Announcement: a})
+		add(offering{Announcement: a})
 	}
 	for _, c := range o.containers {
 		for _, offered := range c.Offers {
 			w := offeringOf(c, offered)
-			if reason := o.refuse(w, wanted); reason != "" {
+			if reason := o.refuse(w, taken[o.placeOf(w)], len(wanted)); reason != "" {
 				out = append(out, refusal{w, reason})
 				continue
 			}
-			wanted = append(wanted, w)
+			add(w)
 		}
 	}
 	return wanted, out
 }
 
+// placeOf is where others would find it.
+func (o *offers) placeOf(w offering) place {
+	return place{w.Service, cmp.Or(o.address(w.Address), w.Address)}
+}
+
 // refuse says why a container's offer cannot be announced, or "". One that could not would take all others with it.
-func (o *offers) refuse(w offering, before []offering) string {
+func (o *offers) refuse(w offering, takenBy string, before int) string {
 	if err := o.node.Accepts(announcement(w.Announcement)); err != nil {
 		return err.Error()
 	}
-	at := o.address(w.Address)
-	for _, b := range before {
-		if b.Service == w.Service && cmp.Or(o.address(b.Address), b.Address) == cmp.Or(at, w.Address) {
-			return "is announced already, by " + b.origin()
-		}
+	if takenBy != "" {
+		return "is announced already, by " + takenBy
 	}
-	if len(before) >= gossip.MostAnnouncements {
+	if before >= gossip.MostAnnouncements {
 		return "there are too many"
 	}
 	return ""
@@ -211,12 +233,12 @@ func (w offering) origin() string {
 
 // standingOf is what is known of an offer that may be new. What is announced stays so until its check has said otherwise, also when
 // that is a new one, or the container has another name.
-func (o *offers) standingOf(w offering, before []*offer) (standing, string) {
+func (o *offers) standingOf(w offering, here []*offer) (standing, string) {
 	if w.Check.Type == "none" {
 		return standing{known: true}, ""
 	}
-	for _, b := range before {
-		if b.Service == w.Service && b.Address == w.Address && b.run == w.run {
+	for _, b := range here {
+		if b.run == w.run {
 			return b.standing, b.failure
 		}
 	}
@@ -306,35 +328,6 @@ func (o *offers) checked(a *offer, err error) {
 	}
 	log.Log(context.Background(), level, "endpoint is announced as "+now.health.String(), "reason", reason)
 	o.tell()
-}
-
-// grace is how many failures pass before they are worth a line: what is in a container was just started.
-func (w offering) grace() int {
-	if w.container != "" {
-		return containerGrace
-	}
-	return 1
-}
-
-// after is the standing after one more check. What an endpoint says itself needs no second hearing. The first success
-// is enough for one that was never announced.
-func (s standing) after(err error, rise, fall int) standing {
-	_, drains := errors.AsType[balancer.Draining](err)
-	switch {
-	case err == nil:
-		s.rises, s.falls = s.rises+1, 0
-		if !s.known || s.health != gossip.Down || s.rises >= rise {
-			s.known, s.health = true, gossip.Up
-		}
-	case drains:
-		return standing{known: true, health: gossip.Draining}
-	default:
-		s.rises, s.falls = 0, s.falls+1
-		if s.known && s.falls >= fall {
-			s.health = gossip.Down
-		}
-	}
-	return s
 }
 
 // tell announces what is known to work, or did. o.mu is held.
