@@ -91,6 +91,22 @@ func TestASignalThatTellsToStopIsToldFromOthers(t *testing.T) {
 	}
 }
 
+func TestOfSeveralEventsAtOnceNoneIsForgotten(t *testing.T) {
+	p := newPending()
+	for _, line := range []string{"start", "kill", "health_status: unhealthy", "rename"} {
+		ev := event{Type: "container", Action: line}
+		ev.Actor.ID = "a"
+		if line == "kill" {
+			ev.Actor.Attributes = map[string]string{"signal": "15"}
+		}
+		p.add(ev)
+	}
+	changes, _ := p.take()
+	if c := changes["a"]; c.signal != "15" || c.away != "it is unhealthy" {
+		t.Errorf("%+v", c)
+	}
+}
+
 func TestWhoDiesIsGoneEvenIfTheEngineHangs(t *testing.T) {
 	f := newFake(t)
 	f.has("a", labels)
