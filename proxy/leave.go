@@ -29,14 +29,16 @@ var (
 )
 
 // follow returns what finds the packets in what is relayed behind first, from
-// the client, and answer, from the endpoint.
+// the client, and answer, from the endpoint. It counts the messages in these.
 func (c *conn) follow(first, answer []byte) relay.Follower {
 	var f relay.Follower = new(mqtt.Follower)
 	if c.protocol() == MQTTOverWebSocket {
 		f = new(ws.Follower)
 	}
-	f.FromClient(first)
-	f.FromServer(answer)
+	in, _ := f.FromClient(first)
+	out, _ := f.FromServer(answer)
+	c.listener.bytes.MessagesFromClient.Add(uint64(in))
+	c.listener.bytes.MessagesToClient.Add(uint64(out))
 	return f
 }
 

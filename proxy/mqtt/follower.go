@@ -10,8 +10,9 @@ const (
 
 // Follower follows both directions of an MQTT connection, to find a moment at
 // which it can be ended without cutting anything off: between two packets of the
-// server's, with no QoS 2 exchange begun and not finished. The zero value is
-// ready behind CONNECT and CONNACK, or before them.
+// server's, with no QoS 2 exchange begun and not finished, and to count messages,
+// which are PUBLISH packets. The zero value is ready behind CONNECT and CONNACK,
+// or before them.
 //
 // It counts exchanges and does not know their packet identifiers, so it is right
 // as long as both ends keep to the specification:
@@ -37,15 +38,14 @@ type Follower struct {
 	fromClient, fromServer exchanges // by who sends the message
 }
 
-// FromClient takes the next bytes of what the client sends. It returns false
-// once that stream is lost.
-func (f *Follower) FromClient(p []byte) bool {
+// FromClient takes the next bytes of what the client sends. It returns how many
+// messages have a header that ends in them, and false once that stream is lost.
+func (f *Follower) FromClient(p []byte) (messages int, ok bool) {
 	return f.client.follow(p, &f.fromClient, &f.fromServer)
 }
 
-// FromServer takes the next bytes of what the server sends. It returns false
-// once that stream is lost.
-func (f *Follower) FromServer(p []byte) bool {
+// FromServer is FromClient for what the server sends.
+func (f *Follower) FromServer(p []byte) (messages int, ok bool) {
 	return f.server.follow(p, &f.fromServer, &f.fromClient)
 }
 
@@ -72,9 +72,9 @@ func (f *Follower) QoS2Open() bool {
 	return f.fromClient.open > 0 || f.fromServer.open > 0 || f.client.Lost() || f.server.Lost()
 }
 
-// follow is Advance that also counts: the sender's own messages, and those of
-// the other side that it answers.
-func (b *Boundary) follow(p []byte, own, other *exchanges) bool {
+// follow is Advance that also counts: the sender's own messages and exchanges, and
+// those of the other side that it answers.
+func (b *Boundary) follow(p []byte, own, other *exchanges) (messages int, ok bool) {
 	for b.state != lost {
 		if b.state >= beforeCode3 {
 			if p = b.pubrecCode(p, other); len(p) == 0 {
@@ -86,7 +86,7 @@ func (b *Boundary) follow(p []byte, own, other *exchanges) bool {
 				p, b.left = p[n:], 0
 			} else {
 				b.left = uint32(n - len(p))
-				return true
+				return messages, true
 			}
 		}
 		p = b.header(p)
@@ -95,6 +95,7 @@ func (b *Boundary) follow(p []byte, own, other *exchanges) bool {
 		}
 		switch b.first >> 4 {
 		case publish:
+			messages++
 			if b.first>>1&3 == 2 {
 				own.published(b.first&0x08 != 0)
 			}
@@ -110,7 +111,7 @@ func (b *Boundary) follow(p []byte, own, other *exchanges) bool {
 			other.end()
 		}
 	}
-	return b.state != lost
+	return messages, b.state != lost
 }
 
 // pubrecCode takes the packet identifier and the reason code of a PUBREC off the

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"unsafe"
 )
@@ -62,7 +63,11 @@ func TestAnExchangeIsOpenUntilItIsFinished(t *testing.T) {
 						parts = slices.Collect(slices.Chunk([]byte(s.packets), 1))
 					}
 					for _, p := range parts {
-						if s.from == 'c' && !f.FromClient(p) || s.from == 's' && !f.FromServer(p) {
+						advance := f.FromClient
+						if s.from == 's' {
+							advance = f.FromServer
+						}
+						if _, ok := advance(p); !ok {
 							t.Fatal("lost")
 						}
 					}
@@ -97,12 +102,12 @@ func TestTheCodeOfAPubrecIsNotSkipped(t *testing.T) {
 }
 
 func TestALostStreamCountsAsOpen(t *testing.T) {
-	for name, lose := range map[string]func(*Follower) bool{
-		"client": func(f *Follower) bool { return f.FromClient([]byte("\x30\xff\xff\xff\xff")) },
-		"server": func(f *Follower) bool { return f.FromServer([]byte("\x30\xff\xff\xff\xff")) },
+	for name, lose := range map[string]func(*Follower) (int, bool){
+		"client": func(f *Follower) (int, bool) { return f.FromClient([]byte("\x30\xff\xff\xff\xff")) },
+		"server": func(f *Follower) (int, bool) { return f.FromServer([]byte("\x30\xff\xff\xff\xff")) },
 	} {
 		var f Follower
-		if lose(&f) || !f.QoS2Open() {
+		if _, ok := lose(&f); ok || !f.QoS2Open() {
 			t.Errorf("%s: %+v", name, f)
 		}
 		if f.AtServerBoundary() != (name == "client") {
@@ -292,6 +297,72 @@ func (y *tally) answer(h mark) {
 	}
 }
 
+func countPublish(packets []mark) (n int) {
+	for _, h := range packets {
+		if h.first>>4 == publish {
+			n++
+		}
+	}
+	return n
+}
+
+func TestAMessageIsCountedOnceWhereverItIsCut(t *testing.T) {
+	var stream []byte
+	var ends []int // of the headers of messages
+	add := func(first byte, length int) {
+		b := packet(first, strings.Repeat("x", length))
+		if first>>4 == publish {
+			ends = append(ends, len(stream)+len(b)-length)
+		}
+		stream = append(stream, b...)
+	}
+	for _, length := range []int{0, 3, 127, 128, 300, 16384} {
+		for _, first := range []byte{0x30, 0x31, 0x32, 0x3a, 0x34, 0x3c, 0x10, 0x20, 0x40, 0x50, 0x62, 0x70, 0x82, 0xc0, 0xe0, 0xf0} {
+			if length < 16384 || first == 0x34 || first == 0x82 {
+				add(first, length)
+			}
+		}
+	}
+	want := func(from, to int) (n int) {
+		for _, end := range ends {
+			if from < end && end <= to {
+				n++
+			}
+		}
+		return n
+	}
+	for name, of := range map[string]func(*Follower) (func([]byte) (int, bool), func() int, func(int)){
+		"client": func(f *Follower) (func([]byte) (int, bool), func() int, func(int)) {
+			return f.FromClient, f.ClientLeft, f.SkipClient
+		},
+		"server": func(f *Follower) (func([]byte) (int, bool), func() int, func(int)) {
+			return f.FromServer, f.ServerLeft, f.SkipServer
+		},
+	} {
+		for cut := range len(stream) {
+			advance, left, skip := of(new(Follower))
+			n, ok := advance(stream[:cut])
+			if !ok || n != want(0, cut) {
+				t.Fatalf("%s, cut at %d: %d messages, %v; want %d", name, cut, n, ok, want(0, cut))
+			}
+			skipped := left()
+			skip(skipped)
+			if n, ok = advance(stream[cut+skipped:]); !ok || n != want(cut, len(stream)) {
+				t.Fatalf("%s, behind %d: %d messages, %v; want %d", name, cut, n, ok, want(cut, len(stream)))
+			}
+		}
+		sum, all := 0, len(ends)
+		advance, _, _ := of(new(Follower))
+		for _, c := range stream {
+			n, _ := advance([]byte{c})
+			sum += n
+		}
+		if sum != all {
+			t.Errorf("%s, byte by byte: %d messages, want %d", name, sum, all)
+		}
+	}
+}
+
 func FuzzFollower(f *testing.F) {
 	for _, tt := range exchangeTests {
 		var script []byte
@@ -326,7 +397,8 @@ func FuzzFollower(f *testing.F) {
 					tallies[1-from].answer(h)
 				}
 			}
-			lost[from] = lost[from] || broken
+			before := lost[from]
+			lost[from] = before || broken
 			left, skip, advance := got.ClientLeft, got.SkipClient, got.FromClient
 			if from == 1 {
 				left, skip, advance = got.ServerLeft, got.SkipServer, got.FromServer
@@ -336,8 +408,12 @@ func FuzzFollower(f *testing.F) {
 				skip(k)
 				p = p[k:]
 			}
-			if ok := advance(p); ok == lost[from] {
+			messages, ok := advance(p)
+			if ok == lost[from] {
 				t.Fatalf("% x: %v, lost %v", p, ok, lost[from])
+			}
+			if want := countPublish(known); !before && messages != want || before && messages != 0 {
+				t.Fatalf("% x: %d messages, want %d", p, messages, want)
 			}
 			open := tallies[0].open+tallies[1].open > 0 || lost[0] || lost[1]
 			if got.QoS2Open() != open {

@@ -12,7 +12,8 @@
 // [Pair.Farewell] takes leave of the client there: the pair waits for the moment,
 // sends words of its own as the last, and then the end to both sides. The
 // Follower knows the packets; the relay shows it the bytes in the order in which
-// it sends them, and splices only what the Follower need not see.
+// it sends them, and splices only what the Follower need not see. The messages that
+// the Follower sees go by add to Options.Counters.
 //
 // A connection that has no counterpart goes to a [Group] instead, where a handler
 // has its bytes: a [Stream]. What its handlers write in a turn of the loop leaves

@@ -5,16 +5,18 @@ import (
 	"time"
 )
 
-// Follower finds a moment at which a stream can be ended. It knows where the
-// packets of both sides begin and end, and which exchanges they belong to. Bytes
+// Follower finds a moment at which a stream can be ended, and counts messages. It
+// knows where the packets of both sides begin and end, which of them are messages,
+// and which exchanges they belong to. Bytes
 // count in the order in which they are shown. Its methods are called one at a
 // time; they must not keep what they are shown, nor wait.
 type Follower interface {
 	// FromClient is shown the next bytes that the client sent, and FromServer
-	// those that the endpoint sent. False means that this stream is lost:
-	// nothing more is shown of it.
-	FromClient(p []byte) bool
-	FromServer(p []byte) bool
+	// those that the endpoint sent. They return how many messages became known by
+	// them, each once. False means that this stream is lost: nothing more is shown
+	// of it.
+	FromClient(p []byte) (messages int, ok bool)
+	FromServer(p []byte) (messages int, ok bool)
 	// ClientLeft and ServerLeft return how many of the next bytes may pass
 	// unseen; SkipClient and SkipServer account for those that did.
 	ClientLeft() int
@@ -64,23 +66,27 @@ func (w *farewell) due(f Follower) bool {
 }
 
 // show shows f what a side sent and returns what of it is to be passed on: less
-// than b only where the moment of w, which may be nil, comes first. It returns
-// false once the stream is lost.
-func show(f Follower, w *farewell, side int, b []byte) (passed []byte, ok bool) {
+// than b only where the moment of w, which may be nil, comes first. It returns how
+// many messages became known, and false once the stream is lost.
+func show(f Follower, w *farewell, side int, b []byte) (passed []byte, messages int, ok bool) {
 	switch {
 	case side == client:
-		return b, f.FromClient(b)
+		messages, ok = f.FromClient(b)
+		return b, messages, ok
 	case w == nil:
-		return b, f.FromServer(b)
+		messages, ok = f.FromServer(b)
+		return b, messages, ok
 	}
 	// The reads of a busy stream may end within a packet every time.
 	n := 0
 	for n < len(b) && !w.due(f) {
 		step := min(max(f.ServerLeft(), 1), len(b)-n)
-		if !f.FromServer(b[n : n+step]) {
-			return b, false
+		more, ok := f.FromServer(b[n : n+step])
+		messages += more
+		if !ok {
+			return b, messages, false
 		}
 		n += step
 	}
-	return b[:n], true
+	return b[:n], messages, true
 }

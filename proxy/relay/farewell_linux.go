@@ -37,8 +37,9 @@ func (p *loopPair) show(i int, b []byte) []byte {
 	if p.lost[i] {
 		return b
 	}
-	b, ok := show(p.follow, p.farewell, i, b)
+	b, messages, ok := show(p.follow, p.farewell, i, b)
 	p.lost[i] = !ok
+	p.options.counters.addMessages(i, messages)
 	return b
 }
 

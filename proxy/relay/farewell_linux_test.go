@@ -145,14 +145,14 @@ func TestNothingFollowsWhatIsInThePipeForTheEndpoint(t *testing.T) {
 // anywhere has a boundary after each byte.
 type anywhere struct{}
 
-func (anywhere) FromClient([]byte) bool { return true }
-func (anywhere) FromServer([]byte) bool { return true }
-func (anywhere) ClientLeft() int        { return 1 << 20 }
-func (anywhere) ServerLeft() int        { return 1 << 20 }
-func (anywhere) SkipClient(int)         {}
-func (anywhere) SkipServer(int)         {}
-func (anywhere) AtServerBoundary() bool { return true }
-func (anywhere) QoS2Open() bool         { return false }
+func (anywhere) FromClient([]byte) (int, bool) { return 0, true }
+func (anywhere) FromServer([]byte) (int, bool) { return 0, true }
+func (anywhere) ClientLeft() int               { return 1 << 20 }
+func (anywhere) ServerLeft() int               { return 1 << 20 }
+func (anywhere) SkipClient(int)                {}
+func (anywhere) SkipServer(int)                {}
+func (anywhere) AtServerBoundary() bool        { return true }
+func (anywhere) QoS2Open() bool                { return false }
 
 func TestTheEndFollowsTheWordsAsSoonAsTheClientTakesThem(t *testing.T) {
 	for _, v := range variants {

@@ -57,6 +57,7 @@ type speaker struct {
 	answers []string
 	gone    bool
 
+	received  int // messages that came
 	published int // messages of QoS 2 that came
 	finished  int // exchanges of its own that did
 }
@@ -129,6 +130,7 @@ func (s *speaker) listen(t *testing.T, each func()) (said bool, err error) {
 				t.Errorf("packet %d is not what was sent: %d bytes, not %d", number, len(body), len(want))
 				return false, io.ErrNoProgress
 			}
+			s.received++
 			if number++; first == 0x34 {
 				s.published++
 				s.answer(pubrec)
@@ -194,12 +196,14 @@ func playFarewell(t *testing.T, r *Relay, v variant, seed uint64) (said bool) {
 	var inner net.Conn
 	c.conn, inner = modelClient(t, r, v, seed, co, near)
 
+	ownS, ownC := s.own, c.own
 	at := rng.IntN(1 + s.own*2/3)
 	patience := []time.Duration{0, 30 * time.Millisecond, time.Hour, time.Hour, time.Hour}[rng.IntN(5)]
 	stall := time.Duration(rng.IntN(3)/2*rng.IntN(200)) * time.Millisecond
 	closes := rng.IntN(8) == 0
 	done := make(chan Result, 2)
-	pair, err := r.Add(inner, far, Options{Idle: time.Minute, Follow: new(mqtt.Follower)}, func(res Result) { done <- res })
+	var counters Counters
+	pair, err := r.Add(inner, far, Options{Idle: time.Minute, Follow: new(mqtt.Follower), Counters: &counters}, func(res Result) { done <- res })
 	must(t, err)
 
 	var all sync.WaitGroup
@@ -235,6 +239,10 @@ func playFarewell(t *testing.T, r *Relay, v variant, seed uint64) (said bool) {
 	}
 	if res.Reason != "drained" || res.Err != nil || res.ToUpstream > res.FromClient {
 		t.Errorf("pair %d: result %+v", seed, res)
+	}
+	in, out := int(counters.MessagesFromClient.Load()), int(counters.MessagesToClient.Load())
+	if in < s.received || in > ownC || out < c.received || out > ownS || said && out != c.received {
+		t.Errorf("pair %d: counted %d messages in and %d out; %d and %d were sent, %d and %d came", seed, in, out, ownC, ownS, s.received, c.received)
 	}
 	switch all := res.FromUpstream + uint64(len(bye)); {
 	case said && res.ToClient != all:

@@ -78,9 +78,11 @@ func (p *portablePair) show(from int, b []byte) []byte {
 		return nil
 	}
 	if !t.lost[from] {
+		var messages int
 		var ok bool
-		b, ok = show(t.follow, t.waiting, from, b)
+		b, messages, ok = show(t.follow, t.waiting, from, b)
 		t.lost[from] = !ok
+		p.options.counters.addMessages(from, messages)
 	}
 	p.part()
 	return b

@@ -429,12 +429,12 @@ type watched struct {
 	shown atomic.Int64
 }
 
-func (w *watched) FromServer(p []byte) bool {
+func (w *watched) FromServer(p []byte) (int, bool) {
 	w.shown.Add(int64(len(p)))
 	return w.Follower.FromServer(p)
 }
 
-func (w *watched) FromClient(p []byte) bool {
+func (w *watched) FromClient(p []byte) (int, bool) {
 	w.shown.Add(int64(len(p)))
 	return w.Follower.FromClient(p)
 }

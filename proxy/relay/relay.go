@@ -48,17 +48,32 @@ type Options struct {
 	// until it returns true. It must not keep the slice, nor wait.
 	Observe func(p []byte) bool
 	// Follow, if not nil, is shown what is passed on, of each direction in the
-	// order in which it is sent and before it is. [Pair.Farewell] needs it. It is
-	// the pair's alone until done is called.
+	// order in which it is sent and before it is. [Pair.Farewell] needs it, and so
+	// does the counting of messages. It is the pair's alone until done is called.
 	Follow Follower
 	// Counters, if not nil, are added to as bytes move. Many pairs may share one.
 	Counters *Counters
 }
 
-// Counters add up the bytes of many pairs.
+// Counters add up the bytes of many pairs, and of those with a Follower the
+// messages. All are in one line of the cache, which the bytes of a read bring in
+// anyway.
 type Counters struct {
-	FromClient atomic.Uint64
-	ToClient   atomic.Uint64
+	FromClient         atomic.Uint64
+	ToClient           atomic.Uint64
+	MessagesFromClient atomic.Uint64
+	MessagesToClient   atomic.Uint64
+}
+
+// addMessages counts n messages that a side sent. c may be nil.
+func (c *Counters) addMessages(side, n int) {
+	switch {
+	case c == nil || n == 0:
+	case side == client:
+		c.MessagesFromClient.Add(uint64(n))
+	default:
+		c.MessagesToClient.Add(uint64(n))
+	}
 }
 
 // Result is what became of a pair.

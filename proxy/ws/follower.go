@@ -14,9 +14,9 @@ type Follower struct {
 	packets        mqtt.Follower
 }
 
-// FromClient takes the next bytes of what the client sends. It returns false
-// once that stream is lost.
-func (f *Follower) FromClient(p []byte) bool {
+// FromClient takes the next bytes of what the client sends. It returns how many
+// messages have a header that ends in them, and false once that stream is lost.
+func (f *Follower) FromClient(p []byte) (messages int, ok bool) {
 	f.client.flags |= masked
 	var plain [128]byte
 	for len(p) > 0 {
@@ -29,26 +29,32 @@ func (f *Follower) FromClient(p []byte) bool {
 				continue
 			}
 			n := f.client.unmask(plain[:], payload)
-			if !f.packets.FromClient(plain[:n]) {
-				return false
+			began, ok := f.packets.FromClient(plain[:n])
+			messages += began
+			if !ok {
+				return messages, false
 			}
 			payload = payload[n:]
 		}
 	}
-	return !f.client.broken()
+	return messages, !f.client.broken()
 }
 
-// FromServer takes the next bytes of what the server sends. It returns false
-// once that stream is lost.
-func (f *Follower) FromServer(p []byte) bool {
+// FromServer is FromClient for what the server sends.
+func (f *Follower) FromServer(p []byte) (messages int, ok bool) {
 	for len(p) > 0 {
 		var payload []byte
 		payload, p = f.server.next(p)
-		if len(payload) > 0 && !f.packets.FromServer(payload) {
-			return false
+		if len(payload) == 0 {
+			continue
+		}
+		began, ok := f.packets.FromServer(payload)
+		messages += began
+		if !ok {
+			return messages, false
 		}
 	}
-	return !f.server.broken()
+	return messages, !f.server.broken()
 }
 
 // ClientLeft returns how many of the client's next bytes may be passed on

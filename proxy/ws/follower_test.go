@@ -55,14 +55,14 @@ func TestAPacketMayGoOnlyBetweenMessagesAndBetweenPackets(t *testing.T) {
 func TestALostStreamIsToldByReturnAndLeavesExchangesUnknown(t *testing.T) {
 	for name, in := range map[string]string{"frames": "\xff", "packets": frame(0x82, "\x30\xff\xff\xff\xff")} {
 		var f Follower
-		if f.FromServer([]byte(in)) || !f.QoS2Open() {
+		if _, ok := f.FromServer([]byte(in)); ok || !f.QoS2Open() {
 			t.Errorf("%s of the server", name)
 		}
 		f = Follower{}
 		if name == "packets" {
 			in = mask(in)
 		}
-		if f.FromClient([]byte(in)) || !f.QoS2Open() {
+		if _, ok := f.FromClient([]byte(in)); ok || !f.QoS2Open() {
 			t.Errorf("%s of the client", name)
 		}
 	}
@@ -89,7 +89,7 @@ func TestExchangesAreFollowedThroughMasksFramesAndSkips(t *testing.T) {
 				b = b[n:]
 				continue
 			}
-			if !f.FromClient(b[:1]) {
+			if _, ok := f.FromClient(b[:1]); !ok {
 				t.Fatalf("lost in %.20q", in)
 			}
 			b = b[1:]
@@ -129,7 +129,7 @@ func TestBytesLeftEndWithTheirFrameAndTheirPacket(t *testing.T) {
 		t.Errorf("%d left of a frame that ends in a packet", n)
 	}
 	f.SkipServer(f.ServerLeft() + 1)
-	if f.FromServer([]byte(frame(0x82, ""))) {
+	if _, ok := f.FromServer([]byte(frame(0x82, ""))); ok {
 		t.Error("more was skipped than the frame had, though not more than the packet")
 	}
 	f = Follower{}
@@ -146,8 +146,12 @@ func TestBytesLeftEndWithTheirFrameAndTheirPacket(t *testing.T) {
 
 func TestWhatFollowsALongPacketInItsFrameIsSeen(t *testing.T) {
 	var f Follower
-	if !f.FromClient([]byte(mask(frame(0x82, publish(0, 3000)+publish(2, 5)+publish(0, 3000))))) || !f.QoS2Open() {
+	n, ok := f.FromClient([]byte(mask(frame(0x82, publish(0, 3000)+publish(2, 5)+publish(0, 3000)))))
+	if !ok || !f.QoS2Open() {
 		t.Error("an exchange began unseen")
+	}
+	if n != 3 {
+		t.Errorf("%d messages, want 3", n)
 	}
 }
 
@@ -172,8 +176,9 @@ func FuzzFollower(f *testing.F) {
 		for len(client) > 0 || len(server) > 0 {
 			c, s := client[:min(random.IntN(40), len(client))], server[:min(random.IntN(40), len(server))]
 			client, server = client[len(c):], server[len(s):]
-			bare.FromClient(c)
-			bare.FromServer(s)
+			var want, got [2]int
+			want[0], _ = bare.FromClient(c)
+			want[1], _ = bare.FromServer(s)
 			wire := mask(frame(0x82, string(c)))
 			if random.IntN(2) == 0 {
 				wire = mask(frame(0x89, "x")) + mask(frame(0x02, string(c))) + mask(frame(0x80, ""))
@@ -185,7 +190,8 @@ func FuzzFollower(f *testing.F) {
 					continue
 				}
 				n := min(1+random.IntN(60), len(wire))
-				framed.FromClient([]byte(wire[:n]))
+				messages, _ := framed.FromClient([]byte(wire[:n]))
+				got[0] += messages
 				wire = wire[n:]
 			}
 			for wire := AppendFrame(nil, s); len(wire) > 0; {
@@ -195,8 +201,12 @@ func FuzzFollower(f *testing.F) {
 					continue
 				}
 				n := min(1+random.IntN(60), len(wire))
-				framed.FromServer(wire[:n])
+				messages, _ := framed.FromServer(wire[:n])
+				got[1] += messages
 				wire = wire[n:]
+			}
+			if got != want {
+				t.Fatalf("%d messages of the client's and the server's, want %d", got, want)
 			}
 			if framed.AtServerBoundary() != bare.AtServerBoundary() || framed.QoS2Open() != bare.QoS2Open() {
 				t.Fatalf("boundary %t, want %t; open %t, want %t",
