@@ -24,6 +24,7 @@ mqedge_upstream_connect_failures_total endpoint upstream
 mqedge_upstream_retries_total          endpoint upstream
 mqedge_upstream_endpoint_up            endpoint upstream
 mqedge_mqtt_connacks_total             code listener
+mqedge_mqtt_messages_total             direction listener
 mqedge_reloads_total                   result
 mqedge_certificate_expiry_seconds      certificate
 mqedge_certificate_reload_failed       kind name

@@ -22,7 +22,7 @@ type Metrics struct {
 	listeners func() []*Listener
 	seconds   *prometheus.HistogramVec
 
-	accepted, active, halfOpen, waiting, refused, closed, bytes, acceptErrors, handshakes, connacks *prometheus.Desc
+	accepted, active, halfOpen, waiting, refused, closed, bytes, acceptErrors, handshakes, connacks, messages *prometheus.Desc
 }
 
 // NewMetrics returns a collector over the listeners that the function returns
@@ -47,13 +47,14 @@ func NewMetrics(listeners func() []*Listener) *Metrics {
 		acceptErrors: desc("mqedge_accept_errors_total", "Times that connections had to wait because none could be accepted."),
 		handshakes:   desc("mqedge_tls_handshakes_total", "TLS handshakes with clients.", "result"),
 		connacks:     desc("mqedge_mqtt_connacks_total", "CONNACK packets that clients got, from endpoints or in refusal, by decimal reason code.", "code"),
+		messages:     desc("mqedge_mqtt_messages_total", "PUBLISH packets: in from clients, out to clients.", "direction"),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(out chan<- *prometheus.Desc) {
 	m.seconds.Describe(out)
-	for _, d := range []*prometheus.Desc{m.accepted, m.active, m.halfOpen, m.waiting, m.refused, m.closed, m.bytes, m.acceptErrors, m.handshakes, m.connacks} {
+	for _, d := range []*prometheus.Desc{m.accepted, m.active, m.halfOpen, m.waiting, m.refused, m.closed, m.bytes, m.acceptErrors, m.handshakes, m.connacks, m.messages} {
 		out <- d
 	}
 }
@@ -87,6 +88,10 @@ func (m *Metrics) Collect(out chan<- prometheus.Metric) {
 			for i, name := range handshakeNames {
 				counter(m.handshakes, l.handshakes[i].Load(), name)
 			}
+		}
+		if l.settings.Load().Protocol.isMQTT() {
+			counter(m.messages, s.MessagesIn, "in")
+			counter(m.messages, s.MessagesOut, "out")
 		}
 		for code := range l.connacks {
 			if n := l.connacks[code].Load(); n > 0 {

@@ -61,6 +61,7 @@ func TestMetricsAreThoseOfTheContract(t *testing.T) {
 		"mqedge_tls_handshakes_total":       "listener result",
 		"mqedge_tls_handshake_seconds":      "listener result",
 		"mqedge_mqtt_connacks_total":        "code listener",
+		"mqedge_mqtt_messages_total":        "direction listener",
 		"mqedge_accept_errors_total":        "listener",
 	}
 	if !maps.Equal(got, want) {

@@ -24,6 +24,8 @@ type Stats struct {
 	Closed       map[string]uint64 // by reason
 	BytesIn      uint64            // from clients
 	BytesOut     uint64            // to clients
+	MessagesIn   uint64            // PUBLISH packets from clients; of protocols of MQTT
+	MessagesOut  uint64            // and to clients
 	LastRefusal  string            // in words; "" when there was none
 }
 
@@ -40,6 +42,8 @@ func (l *Listener) Stats() Stats {
 		Closed:       l.closed.snapshot(),
 		BytesIn:      l.bytes.FromClient.Load(),
 		BytesOut:     l.bytes.ToClient.Load(),
+		MessagesIn:   l.bytes.MessagesFromClient.Load(),
+		MessagesOut:  l.bytes.MessagesToClient.Load(),
 	}
 	if text := l.lastRefusal.Load(); text != nil {
 		s.LastRefusal = *text
