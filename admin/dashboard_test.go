@@ -62,7 +62,7 @@ func showsAll(t *testing.T, b *browser) {
 		p.says(text)
 	}
 	p.until(`document.title === "(7) mqedge"`)
-	p.until(`document.querySelectorAll("#plots svg[role=img]").length === 6`)
+	p.until(`document.querySelectorAll("#plots svg[role=img]").length === 7`)
 	p.until(`document.querySelector("#plots svg").getAttribute("aria-label").startsWith("Connections, last ten minutes. open: now ")`)
 	p.until(`[...document.querySelectorAll("#plots path.line")].every((l) => l.getAttribute("d").length > 1000)`)
 	p.picture("light")

@@ -28,6 +28,9 @@ type ListenerHistory struct {
 	Refused  Series `json:"refused"`   // rate
 	BytesIn  Series `json:"bytes_in"`  // rate
 	BytesOut Series `json:"bytes_out"` // rate
+
+	MessagesIn  Series `json:"messages_in"`  // rate; not known of protocols other than MQTT's
+	MessagesOut Series `json:"messages_out"` // rate, likewise
 }
 
 // UpstreamHistory is that of an upstream.

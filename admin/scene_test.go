@@ -197,9 +197,12 @@ func busyAt(now time.Time) *scene {
 	}
 	s.samples = History{Seconds: 2, Last: 300, Time: now,
 		Listeners: []ListenerHistory{
-			{Name: "mqtts", Active: wave(47000, 900, 0), Accepted: wave(120, 40, 0), Refused: wave(3, 1.5, 0), BytesIn: wave(9e6, 2e6, 0), BytesOut: wave(4e6, 1e6, 0)},
-			{Name: "wss", Active: wave(3000, 90, 0), Accepted: wave(9, 4, 0), Refused: wave(0, 0, 0), BytesIn: wave(2e5, 2e4, 0), BytesOut: wave(9e4, 1e4, 0)},
-			{Name: "hooks", Active: wave(4, 0, 60), Accepted: wave(0, 0, 60), Refused: wave(0, 0, 60), BytesIn: wave(3e5, 1e5, 60), BytesOut: wave(1e5, 3e4, 60)},
+			{Name: "mqtts", Active: wave(47000, 900, 0), Accepted: wave(120, 40, 0), Refused: wave(3, 1.5, 0), BytesIn: wave(9e6, 2e6, 0), BytesOut: wave(4e6, 1e6, 0),
+				MessagesIn: wave(41000, 9000, 0), MessagesOut: wave(18000, 4000, 0)},
+			{Name: "wss", Active: wave(3000, 90, 0), Accepted: wave(9, 4, 0), Refused: wave(0, 0, 0), BytesIn: wave(2e5, 2e4, 0), BytesOut: wave(9e4, 1e4, 0),
+				MessagesIn: wave(900, 90, 0), MessagesOut: wave(410, 45, 0)},
+			{Name: "hooks", Active: wave(4, 0, 60), Accepted: wave(0, 0, 60), Refused: wave(0, 0, 60), BytesIn: wave(3e5, 1e5, 60), BytesOut: wave(1e5, 3e4, 60),
+				MessagesIn: wave(0, 0, 300), MessagesOut: wave(0, 0, 300)},
 		},
 		Upstreams: []UpstreamHistory{
 			{Name: "emqx", Connections: wave(50000, 900, 0), Connects: wave(130, 40, 0), Failures: wave(.2, .1, 0), Answer: wave(.004, .0006, 0), Slowest: wave(.4, .15, 0)},

@@ -202,7 +202,7 @@ func TestEveryRouteAnswersInTheShapeThatIsPromised(t *testing.T) {
 		path, want string
 	}{
 		{"/api/v1/listeners", `[{"name":"mqtts","addresses":["127.0.0.1:8884"],"protocol":"mqtt","tls":true,"upstream":"emqx","active":0,` +
-			`"half_open":0,"waiting":0,"accepted_total":0,"refused":{"rate":3},"closed":{},"bytes_in":0,"bytes_out":0,"last_refusal":""}]`},
+			`"half_open":0,"waiting":0,"accepted_total":0,"refused":{"rate":3},"closed":{},"bytes_in":0,"bytes_out":0,"messages_in":0,"messages_out":0,"last_refusal":""}]`},
 		{"/api/v1/upstreams", `[{"name":"emqx","protocol":"mqtt","endpoints":[` +
 			`{"address":"10.0.0.1:1883","weight":1,"source":"static","up":true,"draining":false,"ejected":false,"reason":"","connections":0,"connects_total":0,"failures_total":0},` +
 			`{"address":"[::1]:1883","weight":0,"source":"","up":false,"draining":false,"ejected":false,"reason":"","connections":0,"connects_total":0,"failures_total":0}]},` +
@@ -217,7 +217,7 @@ func TestEveryRouteAnswersInTheShapeThatIsPromised(t *testing.T) {
 			`"count":2,"level":"warn","text":"t","attributes":[]}]}`},
 		{"/api/v1/events?since=7", `{"last_id":7,"forgotten":0,"events":[]}`},
 		{"/api/v1/history?since=5", `{"seconds":2,"last":5,"time":"2026-05-04T12:00:00Z","listeners":[{"name":"mqtts","active":[null,1048577,0.3333],` +
-			`"accepted":[],"refused":[],"bytes_in":[],"bytes_out":[]}],"upstreams":[]}`},
+			`"accepted":[],"refused":[],"bytes_in":[],"bytes_out":[],"messages_in":[],"messages_out":[]}],"upstreams":[]}`},
 		{"/api/v1/access", `{"changes":"open","allowed":true,"reason":""}`},
 		{"/api/v1/config", `{"listeners":{"mqtts":{"bind":["127.0.0.1:1"]}},"log":{"level":"info"}}`},
 	} {

@@ -104,6 +104,7 @@ func (t *top) remember(h History) {
 		t.listen[l.Name] = ListenerHistory{
 			Name: l.Name, Active: behind(was.Active, l.Active), Accepted: behind(was.Accepted, l.Accepted), Refused: behind(was.Refused, l.Refused),
 			BytesIn: behind(was.BytesIn, l.BytesIn), BytesOut: behind(was.BytesOut, l.BytesOut),
+			MessagesIn: behind(was.MessagesIn, l.MessagesIn), MessagesOut: behind(was.MessagesOut, l.MessagesOut),
 		}
 	}
 	for _, u := range h.Upstreams {

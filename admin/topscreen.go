@@ -3,6 +3,7 @@ package admin
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -117,6 +118,10 @@ func (t *top) plots(l look) []string {
 		{"new/s", accepted, fmt.Sprintf("%s  refused %s", perSecond(last(accepted)), perSecond(last(refused)))},
 		{"traffic/s", in, fmt.Sprintf("in %s  out %s", volume(last(in)), volume(last(out)))},
 	}
+	if messages := ofListeners(t, func(h ListenerHistory) Series { return h.MessagesIn }); slices.ContainsFunc(messages, isKnown) {
+		sent := ofListeners(t, func(h ListenerHistory) Series { return h.MessagesOut })
+		all = append(all, figure{"messages/s", messages, fmt.Sprintf("in %s  out %s", perSecond(last(messages)), perSecond(last(sent)))})
+	}
 	if answer := ofUpstreams(t, most, func(h UpstreamHistory) Series { return h.Answer }); last(answer) == last(answer) {
 		slowest := ofUpstreams(t, most, func(h UpstreamHistory) Series { return h.Slowest })
 		all = append(all, figure{"CONNACK", answer, fmt.Sprintf("median %s  slowest %s", duration(last(answer)), duration(last(slowest)))})
@@ -136,6 +141,8 @@ func (t *top) plots(l look) []string {
 	}
 	return lines
 }
+
+func isKnown(v float32) bool { return v == v }
 
 var blocks = []rune("▁▂▃▄▅▆▇█")
 
@@ -192,7 +199,7 @@ func (p *page) topListeners(t *top) {
 		p.line(0, "no listeners: this process takes no connections")
 		return
 	}
-	rows := []row{{cells: []string{"LISTENER", "PROTOCOL", ">ACTIVE", ">NEW/S", ">REFUSED", ">IN/S", ">OUT/S"}, style: styleHead}}
+	rows := []row{{cells: []string{"LISTENER", "PROTOCOL", ">ACTIVE", ">NEW/S", ">REFUSED", ">MSG IN", ">MSG OUT", ">IN/S", ">OUT/S"}, style: styleHead}}
 	for _, l := range t.status.Listeners {
 		protocol := l.Protocol
 		if l.TLS {
@@ -209,7 +216,7 @@ func (p *page) topListeners(t *top) {
 		rows = append(rows, row{
 			cells: []string{
 				l.Name, protocol, grouped(int(l.Active)), perSecond(last(h.Accepted)), strconv.FormatUint(refused, 10),
-				volume(last(h.BytesIn)), volume(last(h.BytesOut)),
+				perSecond(last(h.MessagesIn)), perSecond(last(h.MessagesOut)), volume(last(h.BytesIn)), volume(last(h.BytesOut)),
 			},
 			note: waiting(l.Waiting),
 		})

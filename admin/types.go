@@ -22,6 +22,10 @@ type Listener struct {
 	BytesIn   uint64            `json:"bytes_in"`
 	BytesOut  uint64            `json:"bytes_out"`
 
+	// Messages are PUBLISH packets, of protocols of MQTT.
+	MessagesIn  uint64 `json:"messages_in"`  // from clients
+	MessagesOut uint64 `json:"messages_out"` // to clients
+
 	// LastRefusal is the latest refusal of a client that did not merely go away, in words.
 	LastRefusal string `json:"last_refusal"`
 }

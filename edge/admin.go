@@ -163,7 +163,7 @@ func (s source) Listeners() []admin.Listener {
 		a := admin.Listener{
 			Name: name, Protocol: c.Protocol, TLS: l.certs != nil, Upstream: c.Upstream,
 			Active: int64(st.Active), HalfOpen: int64(st.HalfOpen), Waiting: int64(st.Waiting + st.WaitingFull), Accepted: st.Accepted, Refused: st.Refused, Closed: st.Closed,
-			BytesIn: st.BytesIn, BytesOut: st.BytesOut, LastRefusal: st.LastRefusal,
+			BytesIn: st.BytesIn, BytesOut: st.BytesOut, MessagesIn: st.MessagesIn, MessagesOut: st.MessagesOut, LastRefusal: st.LastRefusal,
 		}
 		for _, sock := range l.sockets {
 			a.Addresses = append(a.Addresses, sock.Addr().String())

@@ -126,6 +126,8 @@ const (
 	seriesRefused
 	seriesIn
 	seriesOut
+	seriesMessagesIn
+	seriesMessagesOut
 )
 
 const (
@@ -185,7 +187,7 @@ func (h *history) since(number uint64) admin.History {
 		of := func(series int) admin.Series { return t.tail(series, h.last, n) }
 		out.Listeners = append(out.Listeners, admin.ListenerHistory{
 			Name: t.name, Active: of(seriesActive), Accepted: of(seriesAccepted), Refused: of(seriesRefused),
-			BytesIn: of(seriesIn), BytesOut: of(seriesOut),
+			BytesIn: of(seriesIn), BytesOut: of(seriesOut), MessagesIn: of(seriesMessagesIn), MessagesOut: of(seriesMessagesOut),
 		})
 	}
 	for _, t := range h.upstreams {

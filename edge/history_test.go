@@ -21,12 +21,12 @@ func TestTheHistoryGivesTheLastSamplesOfWhatThereIs(t *testing.T) {
 	}
 	const extra = 5
 	for i := range samples + extra {
-		s := sample{listeners: map[string][]float32{"b": {float32(i), 0, 0, 0, 0}}}
+		s := sample{listeners: map[string][]float32{"b": {float32(i), 0, 0, 0, 0, 0, 0}}}
 		if i >= samples+extra-2 {
-			s.listeners["a"] = []float32{float32(i), 0, 0, 0, 0}
+			s.listeners["a"] = []float32{float32(i), 0, 0, 0, 0, 0, 0}
 		}
 		if i == 0 {
-			s.listeners["gone"] = []float32{1, 0, 0, 0, 0}
+			s.listeners["gone"] = []float32{1, 0, 0, 0, 0, 0, 0}
 		}
 		h.add(noon.Add(time.Duration(i)*sampleEvery), s)
 	}

@@ -86,6 +86,12 @@ func (s *sampler) listen(g *generation, now time.Time, seconds float64) map[stri
 			seriesRefused:  rate(total(was.Refused), total(st.Refused), since),
 			seriesIn:       rate(was.BytesIn, st.BytesIn, since),
 			seriesOut:      rate(was.BytesOut, st.BytesOut, since),
+
+			seriesMessagesIn: unknown, seriesMessagesOut: unknown,
+		}
+		if strings.HasPrefix(g.config.Listeners[name].Protocol, "mqtt") {
+			out[name][seriesMessagesIn] = rate(was.MessagesIn, st.MessagesIn, since)
+			out[name][seriesMessagesOut] = rate(was.MessagesOut, st.MessagesOut, since)
 		}
 		s.refusals(name, was, st, now)
 	}

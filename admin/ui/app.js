@@ -33,6 +33,8 @@ function makePlots() {
       values: () => [history.sum("listener", "accepted"), history.sum("listener", "refused")] },
     { of: "streams", plot: new Plot("Traffic a second", [{ label: "in", format: bytes }, { label: "out", format: bytes }], { ...o, least: 1024, base: 1024 }),
       values: () => [history.sum("listener", "bytes_in"), history.sum("listener", "bytes_out")] },
+    { of: "mqtt", plot: new Plot("MQTT messages a second", [{ label: "in", format: rate }, { label: "out", format: rate }], o),
+      values: () => [history.sum("listener", "messages_in"), history.sum("listener", "messages_out")] },
     { of: "mqtt", plot: new Plot("Time to CONNACK", [{ label: "median", format: seconds }, { label: "slowest endpoint", format: seconds }], { ...o, least: 0.001 }),
       values: () => [history.most("upstream", "answer"), history.most("upstream", "slowest")] },
     { of: "calls", plot: new Plot("Calls a second", [{ label: "all", format: rate }, { label: "errors", format: rate }], o),

@@ -20,6 +20,8 @@ export class Listeners {
       { label: "Active", kind: "number", sort: (r) => r.active, value: (r) => count(r.active) },
       { label: "New/s", kind: "number", sort: (r) => now(r, "accepted") || 0, value: (r) => rate(now(r, "accepted")) },
       { label: "Refused", kind: "number", sort: refused, value: (r) => count(refused(r)) },
+      { label: "Msgs in/s", kind: "number", sort: (r) => now(r, "messages_in") || 0, value: (r) => rate(now(r, "messages_in")) },
+      { label: "Msgs out/s", kind: "number", sort: (r) => now(r, "messages_out") || 0, value: (r) => rate(now(r, "messages_out")) },
       { label: "In/s", kind: "number", sort: (r) => now(r, "bytes_in") || 0, value: (r) => bytes(now(r, "bytes_in")) },
       { label: "Out/s", kind: "number", sort: (r) => now(r, "bytes_out") || 0, value: (r) => bytes(now(r, "bytes_out")) },
       { label: "", hidden: "Connections, last ten minutes", kind: "node", value: spark },
