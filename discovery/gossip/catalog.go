@@ -63,6 +63,9 @@ func newCatalog(name string, allow allowList, limit time.Duration, r *refusals) 
 // joined notes that a member is alive.
 func (c *catalog) joined(name string, addr netip.AddrPort, now time.Time) {
 	m := c.members[name]
+	other := c.at[addr]
+	// Somebody may tell of one that is long over. One that is new here began when it says, even if that is earlier: clocks are set.
+	over := m != nil && !m.Alive && other != name && bootOf(other) > bootOf(name)
 	if m == nil {
 		if len(c.members) >= 2*mostMembers {
 			c.forgetDead()
@@ -72,15 +75,14 @@ func (c *catalog) joined(name string, addr netip.AddrPort, now time.Time) {
 	}
 	if !m.Alive {
 		s := c.sets[name]
-		m.Alive, m.Left, m.Since = true, s != nil && s.left, now
+		m.Alive, m.Left, m.Since = true, over || s != nil && s.left, now
 		c.living++
 	}
 	m.Addr = addr
-	other := c.at[addr]
 	if before := c.members[other]; other != name && before != nil && !before.Alive {
 		before.Left = true // whatever becomes of this one
 	}
-	if other == "" || !c.alive(other) || bootOf(name) > bootOf(other) {
+	if other == "" || !c.alive(other) && !over || bootOf(name) > bootOf(other) {
 		c.at[addr] = name
 		c.touch(c.sets[other])
 	}
@@ -113,8 +115,8 @@ func (c *catalog) alive(name string) bool {
 	return m != nil && m.Alive
 }
 
-// superseded reports whether another process is now where the node of a set was: an address has one process, so the
-// set is of the past, however its node ended.
+// superseded reports whether another process is now where the node of a set was, or was there and has said farewell: an address
+// has one process, so the set is of the past, however its node ended.
 func (c *catalog) superseded(s *set) bool {
 	m := c.members[s.origin]
 	if m == nil {
@@ -124,7 +126,8 @@ func (c *catalog) superseded(s *set) bool {
 		return c.own.seq > 0
 	}
 	other := c.at[m.Addr]
-	return other != "" && other != s.origin && c.alive(other) && c.sets[other] != nil
+	now := c.sets[other]
+	return now != nil && other != s.origin && (c.alive(other) || now.left)
 }
 
 // age is for how long nobody has answered for a set, as far as this node knows.

@@ -382,3 +382,27 @@ func TestADeltaFromNothingLeavesNothingOfWhatWasKnown(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// An edge that takes another's place knows the agent as it was, hears of the one that is there now and of its farewell, and then from
+// somebody that the first one lives.
+func TestANodeThatIsOverDoesNotComeBackWhenItsSuccessorHasLeft(t *testing.T) {
+	d := newDesk(t)
+	d.joins("a~1", 2)
+	d.says("a~1", at("emqx", "10.0.0.1:1883")...)
+	d.c.died("a~1", d.now)
+	d.joins("a~2", 2)
+	d.says("a~2", at("emqx", "10.0.0.1:1883")...)
+	d.sees("10.0.0.1:1883")
+	d.c.put(wireSet{origin: "a~2", seq: 9, left: true}, d.now)
+	d.c.died("a~2", d.now)
+	d.joins("a~1", 2)
+	d.sees("10.0.0.1:1883 left")
+	d.c.died("a~1", d.now)
+	d.sees("10.0.0.1:1883 left")
+	if !d.c.members["a~1"].Left {
+		t.Error("it is shown as silent")
+	}
+	d.joins("a~0", 2) // its clock was set back
+	d.says("a~0", at("emqx", "10.0.0.1:1883")...)
+	d.sees("10.0.0.1:1883")
+}
