@@ -13,7 +13,7 @@ demo: build ## the product at work on loopback, until Ctrl-C
 	./mqedge demo
 
 test: ## every test, end to end too
-	go test -count=1 ./...
+	go test -count=1 -p 4 ./... # most of them wait most of the time
 
 race: ## the same under the race detector
 	go test -count=1 -race ./...
