@@ -13,7 +13,7 @@ demo: build ## the product at work on loopback, until Ctrl-C
 	./mqedge demo
 
 test: ## every test, end to end too
-	go test -count=1 -p 4 ./... # most of them wait most of the time
+	go test -count=1 -p 3 -parallel 6 ./e2e ./proxy/relay ./... # most of them wait most of the time; the longest first
 
 race: ## the same under the race detector
 	go test -count=1 -race ./...
