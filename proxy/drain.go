@@ -69,7 +69,7 @@ func Drain(ctx context.Context, listeners []*Listener, over time.Duration) {
 
 // Move parts with all connections of the listeners to the endpoint at addr of p,
 // spread evenly over the time given. No new ones may come: see
-// [balancer.Pool.SetDraining]. Those that were on their way meanwhile are parted
+// [balancer.Pool.SetDrains]. Those that were on their way meanwhile are parted
 // with at the end. It returns when none is left, or when ctx ends.
 func Move(ctx context.Context, listeners func() []*Listener, p *balancer.Pool, addr string, over time.Duration) {
 	done := func() bool { return p.Connections(addr) == 0 }
