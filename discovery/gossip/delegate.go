@@ -99,24 +99,30 @@ func (d delegate) NotifyAlive(node *memberlist.Node) error {
 
 func (d delegate) NotifyJoin(node *memberlist.Node) {
 	n := d.node
-	if node.Name == n.name {
-		return
-	}
-	now := time.Now()
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.ended {
-		return
-	}
-	n.catalog.joined(node.Name, addrOf(node), now)
-	n.living.Store(int64(n.catalog.living))
-	n.stir(now, batchInterval)
-	n.log.Debug("gossip member joined", "name", node.Name, "address", addrOf(node))
+	n.changed(node.Name, func(now time.Time) {
+		n.catalog.joined(node.Name, addrOf(node), now)
+		n.log.Debug("gossip member joined", "name", node.Name, "address", addrOf(node))
+	})
 }
 
 func (d delegate) NotifyLeave(node *memberlist.Node) {
 	n := d.node
-	if node.Name == n.name {
+	n.changed(node.Name, func(now time.Time) {
+		n.catalog.died(node.Name, now)
+		switch m := n.catalog.members[node.Name]; {
+		case m != nil && n.catalog.succeeded(m):
+			n.log.Info("another process has taken a gossip member's place", "name", node.Name, "address", addrOf(node))
+		case m != nil && m.Left:
+			n.log.Info("gossip member left", "name", node.Name, "address", addrOf(node))
+		default:
+			n.silent.add(node.Name, addrOf(node), now)
+		}
+	})
+}
+
+// changed notes what memberlist says of another member.
+func (n *Node) changed(member string, note func(now time.Time)) {
+	if member == n.name {
 		return
 	}
 	now := time.Now()
@@ -125,17 +131,9 @@ func (d delegate) NotifyLeave(node *memberlist.Node) {
 	if n.ended {
 		return
 	}
-	n.catalog.died(node.Name, now)
+	note(now)
 	n.living.Store(int64(n.catalog.living))
 	n.stir(now, batchInterval)
-	switch m := n.catalog.members[node.Name]; {
-	case m != nil && n.catalog.succeeded(m):
-		n.log.Info("another process has taken a gossip member's place", "name", node.Name, "address", addrOf(node))
-	case m != nil && m.Left:
-		n.log.Info("gossip member left", "name", node.Name, "address", addrOf(node))
-	default:
-		n.silent.add(node.Name, addrOf(node), now)
-	}
 }
 
 func (d delegate) NotifyUpdate(node *memberlist.Node) {}
